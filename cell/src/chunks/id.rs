@@ -1,0 +1,8 @@
+//! The name of a chunk.
+
+/// Chunk `index` of a blob. The chunk store does not know what a blob is: it is 16 bytes that never repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChunkId {
+    pub blob: u128,
+    pub index: u32,
+}

@@ -1,0 +1,7 @@
+//! One node of a cell: S3 API, Raft metadata index, chunk store, background jobs.
+//!
+//! Must not know other cells, nor the fleet.
+
+pub mod chunks;
+pub mod limits;
+pub mod meta;

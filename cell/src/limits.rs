@@ -1,0 +1,27 @@
+//! Every bound in the cell. A number that bounds something lives here or nowhere.
+
+/// The largest single PUT, part or copy: 5 GiB, as in S3.
+pub const PART_BYTES_MAX: u64 = 5 << 30;
+/// The smallest part that is not the last: 5 MiB, as in S3.
+pub const PART_BYTES_MIN: u64 = 5 << 20;
+/// Parts of one upload are numbered 1 to this, as in S3.
+pub const PART_NUMBER_MAX: u16 = 10_000;
+/// The largest object: 5 TiB, as in S3.
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+/// Keys of one DeleteObjects request, as in S3.
+pub const DELETE_KEYS_MAX: usize = 1_000;
+/// Keys, versions, uploads or parts of one listing page, as in S3.
+pub const LIST_KEYS_MAX: usize = 1_000;
+/// User metadata of one object, names and values together, as in S3.
+pub const USER_METADATA_BYTES_MAX: usize = 2 << 10;
+/// Buckets of one account.
+pub const BUCKETS_PER_ACCOUNT_MAX: u64 = 1_000;
+/// How long a request id's outcome is kept.
+pub const REPLAY_MILLISECONDS: u64 = 15 * 60 * 1_000;
+/// Outcomes that expire per applied command: more than one, so that the table shrinks after a burst.
+pub const REPLAYS_EXPIRED_PER_COMMAND: usize = 4;
+/// The smallest entry Raft must take: a whole CompleteUpload of 10,000 parts fits.
+pub const RAFT_ENTRY_BYTES_MAX: usize = 1 << 20;
+/// A body that rides in a Raft entry must fit one many times over, so that entries batch.
+pub const INLINE_BYTES_MAX: usize = 64 << 10;
+const _: () = assert!(INLINE_BYTES_MAX * 16 <= RAFT_ENTRY_BYTES_MAX);

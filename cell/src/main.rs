@@ -1,0 +1,2 @@
+//! One node of a cell: S3 API, metadata index, chunk store.
+fn main() {}

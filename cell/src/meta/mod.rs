@@ -1,0 +1,4 @@
+//! The index: a state machine on `bulkhead-replica`. Knows keys, commands and `apply`; knows neither HTTP nor chunks.
+
+pub mod command;
+pub mod record;

@@ -1,0 +1,1 @@
+//! Accounts, bucket names, cells, placement, stamping, and the CLI.

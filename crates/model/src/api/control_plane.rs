@@ -1,0 +1,169 @@
+//! The control plane's API (`/v1/...`, JSON, bearer token). Its users are the CLI, routers and cells.
+//!
+//! | call | body | answer |
+//! |---|---|---|
+//! | `POST /v1/accounts` | [`CreateAccount`] | `201` [`CreatedAccount`]: the only time the secret is shown |
+//! | `GET /v1/accounts` | – | `[`[`Account`]`]` |
+//! | `GET /v1/accounts/{account}` | – | [`Account`] |
+//! | `DELETE /v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
+//! | `POST /v1/accounts/{account}/keys` | – | `201` [`CreatedKey`] |
+//! | `GET /v1/accounts/{account}/keys` | – | `[`[`Key`]`]` |
+//! | `DELETE /v1/accounts/{account}/keys/{key}` | – | `204` |
+//! | `POST /v1/cells` | [`StampCell`] | `201` [`Cell`], once it is formed and serving |
+//! | `GET /v1/cells` | – | `[`[`Cell`]`]` |
+//! | `GET /v1/cells/{cell}` | – | [`Cell`] |
+//! | `POST /v1/buckets` | [`ClaimBucket`] | [`Claimed`], or `409` when the name is another account's |
+//! | `GET /v1/buckets/{bucket}` | – | [`Bucket`] |
+//! | `DELETE /v1/buckets/{bucket}?claim={claim}` | – | `204`; idempotent; a later claim is left alone |
+//! | `GET /v1/routing` | – | [`crate::RoutingTable`] |
+//! | `GET /v1/routing/changes?after={version}` | – | [`Changes`]; waits up to [`FEED_WAIT_SECONDS`] for the first |
+//! | `GET /v1/status` | – | [`Status`] |
+
+use crate::{AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp, routing::Versioned};
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+
+/// How long the change feed waits before it answers with no change.
+pub const FEED_WAIT_SECONDS: u64 = 20;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateAccount {
+    /// 1 to 64 characters; shown as the owner's display name.
+    pub name: String,
+    /// Unique in the fleet, up to 254 characters, with one `@`.
+    pub email: String,
+}
+
+/// A new account with its first key.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedAccount {
+    pub account_id: AccountId,
+    pub canonical_id: String,
+    pub display_name: String,
+    pub email: String,
+    pub cell: CellId,
+    pub access_key_id: AccessKeyId,
+    pub secret_access_key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    pub account_id: AccountId,
+    pub canonical_id: String,
+    pub display_name: String,
+    pub email: String,
+    pub cell: CellId,
+    pub epoch: Epoch,
+    pub state: AccountState,
+    pub created_at: Timestamp,
+}
+
+/// ```text
+///  Creating ─► Active ─► Deleting ─► (gone)
+///      └──────────────────────┘  a creation that failed half-way is undone
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountState {
+    Creating,
+    Active,
+    Deleting,
+}
+
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedKey {
+    pub account_id: AccountId,
+    pub access_key_id: AccessKeyId,
+    pub secret_access_key: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Key {
+    pub access_key_id: AccessKeyId,
+    pub account_id: AccountId,
+    pub created_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StampCell {
+    pub name: CellId,
+    /// A blueprint the control plane knows by name, for example `dev`.
+    pub blueprint: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    pub cell: CellId,
+    pub blueprint: String,
+    pub blueprint_hash: String,
+    pub state: CellState,
+    pub nodes: Vec<CellNode>,
+    pub accounts: u64,
+    pub created_at: Timestamp,
+}
+
+/// ```text
+///  Provisioning ─► Forming ─► Active
+///        └────────────┴─► Failed { why }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CellState {
+    Provisioning,
+    Forming,
+    Active,
+    Failed { why: String },
+}
+
+/// A node of a cell, with all its addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellNode {
+    pub node: NodeId,
+    pub az: Az,
+    pub s3: SocketAddr,
+    pub admin: SocketAddr,
+    pub peer: SocketAddr,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClaimBucket {
+    pub bucket: String,
+    pub account: AccountId,
+}
+
+/// The name is the account's. Repeating a claim while it is unsettled, or once it is committed, gives the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claimed {
+    pub claim: ClaimId,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    pub bucket: String,
+    pub account: AccountId,
+    pub claim: ClaimId,
+    /// The cell has confirmed that the bucket exists.
+    pub committed: bool,
+}
+
+/// The next changes after a version, in order. `reset` says that the feed no longer reaches back that far: fetch the
+/// full table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changes {
+    pub reset: bool,
+    pub changes: Vec<Versioned>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub build: String,
+    pub node: NodeId,
+    pub leader: Option<NodeId>,
+    pub accounts: u64,
+    pub buckets: u64,
+    pub cells: u64,
+    pub routing_version: u64,
+}

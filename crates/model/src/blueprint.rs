@@ -1,0 +1,172 @@
+//! A blueprint: the one file that says what a cell is. Every cell of a blueprint is identical, and no cell grows.
+//!
+//! Its [`Blueprint::hash`] names it: a cell remembers the hash it was stamped from.
+
+use crate::Az;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Why a blueprint is refused: both numbers, and the reason.
+#[derive(Debug, thiserror::Error)]
+pub enum BlueprintError {
+    #[error("the blueprint is not valid TOML of the expected shape: {0}")]
+    Syntax(#[from] toml::de::Error),
+    #[error("blueprint {name:?}: {what} is {found}, but must be {allowed}: {why}")]
+    Invalid { name: String, what: &'static str, found: String, allowed: String, why: &'static str },
+}
+
+/// A cell's shape, sizes and declared capacity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blueprint {
+    /// The file's name without `.toml`.
+    pub name: String,
+    pub topology: Topology,
+    pub redundancy: Redundancy,
+    pub sizes: Sizes,
+    pub capacity: Capacity,
+}
+
+/// Which AZs, and how many nodes in each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// Exactly three: a majority must survive the loss of any one.
+    pub azs: Vec<Az>,
+    pub nodes_per_az: u32,
+}
+
+/// How a chunk survives the loss of nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Redundancy {
+    /// Whole copies, each in another AZ.
+    Replicate { copies: u32 },
+}
+
+/// Sizes of what a node keeps. Bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sizes {
+    /// One chunk of an object's data.
+    pub chunk_bytes: u32,
+    /// Objects up to this size live in the index.
+    pub inline_bytes_max: u32,
+    /// One extent file of the chunk store.
+    pub extent_bytes: u64,
+    /// RocksDB's block cache.
+    pub index_cache_bytes: u64,
+    /// All request bodies in flight on one node.
+    pub body_budget_bytes: u64,
+    /// Raft log bytes after which a checkpoint is taken and the log purged.
+    pub checkpoint_log_bytes: u64,
+}
+
+/// What the cell is declared to hold, enforced when a write is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Capacity {
+    /// Bytes of object data, before replication.
+    pub bytes: u64,
+    pub objects: u64,
+    pub accounts: u64,
+}
+
+impl Blueprint {
+    /// Parses and validates a blueprint file.
+    ///
+    /// # Errors
+    /// [`BlueprintError`] names the first field that is wrong and what it may be.
+    pub fn parse(text: &str) -> Result<Self, BlueprintError> {
+        let blueprint: Self = toml::from_str(text)?;
+        blueprint.validate()?;
+        Ok(blueprint)
+    }
+
+    /// Hex SHA-256 of the canonical (JSON) form: formatting and comments of the file do not change it.
+    pub fn hash(&self) -> String {
+        let canonical = serde_json::to_vec(self).expect("a blueprint has only string keys and plain values");
+        hex::encode(Sha256::digest(canonical))
+    }
+
+    /// Nodes in all AZs together.
+    pub fn nodes(&self) -> u32 {
+        self.topology.nodes_per_az * 3
+    }
+
+    fn validate(&self) -> Result<(), BlueprintError> {
+        const KIB: u64 = 1 << 10;
+        const MIB: u64 = 1 << 20;
+        const GIB: u64 = 1 << 30;
+        let azs = &self.topology.azs;
+        let distinct = azs.iter().collect::<std::collections::BTreeSet<_>>().len();
+        self.check("topology.azs", distinct as u64, 3, 3, "each copy is in another AZ, and one AZ may be lost")?;
+        self.check("topology.azs (with repeats)", azs.len() as u64, 3, 3, "an AZ is named once")?;
+        self.check("topology.nodes_per_az", self.topology.nodes_per_az.into(), 1, 16, "one Raft group serves them all")?;
+        let Redundancy::Replicate { copies } = self.redundancy;
+        self.check("redundancy.replicate.copies", copies.into(), 3, 3, "one copy in each AZ")?;
+        let sizes = &self.sizes;
+        let chunk = u64::from(sizes.chunk_bytes);
+        self.check("sizes.chunk_bytes", chunk, 64 * KIB, 16 * MIB, "a few chunks are buffered per request")?;
+        self.check("sizes.inline_bytes_max", sizes.inline_bytes_max.into(), 0, 64 * KIB, "many inlined objects share a Raft batch")?;
+        self.check("sizes.extent_bytes", sizes.extent_bytes, chunk * 4, 4 * GIB, "an extent holds several chunks")?;
+        self.check("sizes.index_cache_bytes", sizes.index_cache_bytes, MIB, 64 * GIB, "RocksDB needs some cache")?;
+        self.check("sizes.body_budget_bytes", sizes.body_budget_bytes, chunk * 8, 64 * GIB, "several requests stream at once")?;
+        self.check("sizes.checkpoint_log_bytes", sizes.checkpoint_log_bytes, MIB, 16 * GIB, "a restart replays this much log")?;
+        self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
+        self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;
+        self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
+    }
+
+    fn check(&self, what: &'static str, found: u64, min: u64, max: u64, why: &'static str) -> Result<(), BlueprintError> {
+        if (min..=max).contains(&found) {
+            return Ok(());
+        }
+        let allowed = if min == max { min.to_string() } else { format!("{min} to {max}") };
+        Err(BlueprintError::Invalid { name: self.name.clone(), what, found: found.to_string(), allowed, why })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEV: &str = include_str!("../../../blueprints/dev.toml");
+
+    #[test]
+    fn the_dev_blueprint_is_valid() {
+        let dev = Blueprint::parse(DEV).expect("valid");
+        assert_eq!((dev.name.as_str(), dev.nodes()), ("dev", 3));
+    }
+
+    #[test]
+    fn comments_do_not_change_the_hash_and_values_do() {
+        let dev = Blueprint::parse(DEV).expect("valid");
+        let commented = Blueprint::parse(&format!("# another comment\n{DEV}")).expect("valid");
+        let mut other = dev.clone();
+        other.capacity.objects += 1;
+        assert_eq!(dev.hash(), commented.hash());
+        assert_ne!(dev.hash(), other.hash());
+    }
+
+    #[test]
+    fn a_refusal_names_both_numbers_and_the_reason() {
+        let text = DEV.replace("nodes_per_az = 1", "nodes_per_az = 17");
+        let error = Blueprint::parse(&text).expect_err("too many nodes").to_string();
+        assert_eq!(
+            error,
+            "blueprint \"dev\": topology.nodes_per_az is 17, but must be 1 to 16: one Raft group serves them all"
+        );
+    }
+
+    #[test]
+    fn an_az_named_twice_is_refused() {
+        let text = DEV.replace("az-b", "az-a");
+        assert!(Blueprint::parse(&text).is_err());
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        assert!(Blueprint::parse(&format!("colour = \"blue\"\n{DEV}")).is_err());
+    }
+}

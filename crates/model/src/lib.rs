@@ -1,0 +1,16 @@
+//! The vocabulary every Bulkhead program shares: ids, names, blueprint, routing table, wire types.
+//!
+//! No I/O, no clock, no tokio: whatever needs one of those belongs to the crate that uses the word.
+
+pub mod api;
+pub mod blueprint;
+pub mod headers;
+pub mod ids;
+pub mod names;
+pub mod routing;
+pub mod timestamp;
+
+pub use blueprint::Blueprint;
+pub use ids::{AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, RequestId};
+pub use routing::RoutingTable;
+pub use timestamp::Timestamp;

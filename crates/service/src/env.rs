@@ -1,0 +1,190 @@
+//! The ambient things a program may not reach for on its own: clock, randomness, tasks.
+//!
+//! Whoever needs the time takes a [`Clock`]; whoever starts work gives it to [`Tasks`], which joins it at shutdown.
+//! Tests and simulations hand in a clock that they move themselves.
+
+use bulkhead_model::Timestamp;
+use parking_lot::Mutex;
+use rand::{Rng as _, SeedableRng, rngs::StdRng};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::{task::JoinError, time::Instant};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Everything ambient, cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Env {
+    pub clock: Clock,
+    pub rng: Rng,
+    pub tasks: Tasks,
+}
+
+impl Env {
+    /// The real world.
+    pub fn system() -> Self {
+        Self { clock: Clock::system(), rng: Rng::from_os(), tasks: Tasks::default() }
+    }
+
+    /// A world for tests: wall time stands still until it is moved, randomness comes from `seed`.
+    pub fn for_tests(seed: u64) -> Self {
+        Self { clock: Clock::manual(Timestamp(1_750_000_000_000)), rng: Rng::from_seed(seed), tasks: Tasks::default() }
+    }
+}
+
+/// Wall time and monotonic time. Monotonic time is tokio's, so a paused or simulated runtime controls it.
+#[derive(Debug, Clone)]
+pub struct Clock {
+    manual: Option<Arc<Mutex<Timestamp>>>,
+}
+
+impl Clock {
+    /// The machine's clock.
+    pub fn system() -> Self {
+        Self { manual: None }
+    }
+
+    /// A wall clock that shows `start` until [`Clock::set_wall`] moves it.
+    pub fn manual(start: Timestamp) -> Self {
+        Self { manual: Some(Arc::new(Mutex::new(start))) }
+    }
+
+    /// For timeouts and durations. Never goes back.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the monotonic clock")]
+    pub fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// For timestamps that people see. May jump.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    pub fn wall(&self) -> Timestamp {
+        match &self.manual {
+            Some(manual) => *manual.lock(),
+            None => std::time::SystemTime::now().into(),
+        }
+    }
+
+    /// Moves a manual wall clock, forwards or back. Does nothing to the machine's clock.
+    pub fn set_wall(&self, to: Timestamp) {
+        if let Some(manual) = &self.manual {
+            *manual.lock() = to;
+        }
+    }
+}
+
+/// Randomness: seeded by the operating system, or by a test.
+#[derive(Debug, Clone)]
+pub struct Rng {
+    inner: Arc<Mutex<StdRng>>,
+}
+
+impl Rng {
+    /// Seeded by the operating system; fit for secrets (the generator is cryptographic).
+    pub fn from_os() -> Self {
+        Self { inner: Arc::new(Mutex::new(rand::make_rng())) }
+    }
+
+    /// The same seed gives the same numbers.
+    pub fn from_seed(seed: u64) -> Self {
+        Self { inner: Arc::new(Mutex::new(StdRng::seed_from_u64(seed))) }
+    }
+
+    /// 64 random bits.
+    pub fn u64(&self) -> u64 {
+        self.inner.lock().next_u64()
+    }
+
+    /// 128 random bits.
+    pub fn u128(&self) -> u128 {
+        (u128::from(self.u64()) << 64) | u128::from(self.u64())
+    }
+
+    /// A number below `bound`, or 0 when `bound` is 0. The bias is below 2⁻³² for bounds below 2³².
+    pub fn below(&self, bound: u64) -> u64 {
+        let wide = u128::from(self.u64()) * u128::from(bound);
+        u64::try_from(wide >> 64).expect("the high half of a 64 by 64 bit product fits 64 bits")
+    }
+
+    /// Fills `buffer` with random bytes.
+    pub fn fill(&self, buffer: &mut [u8]) {
+        self.inner.lock().fill_bytes(buffer);
+    }
+
+    /// Full jitter: a duration between zero and `max`.
+    pub fn jitter(&self, max: Duration) -> Duration {
+        Duration::from_nanos(self.below(u64::try_from(max.as_nanos()).unwrap_or(u64::MAX)))
+    }
+}
+
+/// Background work: started here, told to stop by the token, joined at shutdown.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Tasks {
+    /// Starts `work`. A panic in it is logged with the task's `name` and ends only the task.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
+    pub fn spawn<F>(&self, name: &'static str, work: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let task = tokio::spawn(work);
+        self.tracker.spawn(async move {
+            if let Err(error) = task.await {
+                report(name, &error);
+            }
+        });
+    }
+
+    /// Cancelled when the process is asked to stop. Long-running work selects on it.
+    pub fn stopping(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Asks all work to stop and waits for it, at most `patience`. Says whether all of it ended.
+    pub async fn shutdown(&self, patience: Duration) -> bool {
+        self.stop.cancel();
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+}
+
+fn report(name: &'static str, error: &JoinError) {
+    if error.is_panic() {
+        tracing::error!(task = name, %error, "a background task panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::manual(Timestamp(5));
+        assert_eq!(clock.wall(), Timestamp(5));
+        clock.set_wall(Timestamp(3));
+        assert_eq!(clock.wall(), Timestamp(3));
+    }
+
+    #[test]
+    fn a_seed_repeats_itself() {
+        let (a, b) = (Rng::from_seed(7), Rng::from_seed(7));
+        assert_eq!((a.u128(), a.below(10)), (b.u128(), b.below(10)));
+    }
+
+    #[tokio::test]
+    async fn shutdown_waits_for_work_that_heeds_the_token() {
+        let tasks = Tasks::default();
+        let stopping = tasks.stopping();
+        tasks.spawn("heeds", async move { stopping.cancelled().await });
+        assert!(tasks.shutdown(Duration::from_secs(5)).await);
+    }
+
+    #[tokio::test]
+    async fn a_panicking_task_does_not_hang_the_shutdown() {
+        let tasks = Tasks::default();
+        tasks.spawn("panics", async { panic!("on purpose") });
+        assert!(tasks.shutdown(Duration::from_secs(5)).await);
+    }
+}

@@ -1,0 +1,2 @@
+//! Load, fault drills and comparison; speaks only S3 and the public admin API.
+fn main() {}

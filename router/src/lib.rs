@@ -1,0 +1,1 @@
+//! Finds the account's cell and streams bytes both ways.

