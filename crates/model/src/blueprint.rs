@@ -102,23 +102,54 @@ impl Blueprint {
         let distinct = azs.iter().collect::<std::collections::BTreeSet<_>>().len();
         self.check("topology.azs", distinct as u64, 3, 3, "each copy is in another AZ, and one AZ may be lost")?;
         self.check("topology.azs (with repeats)", azs.len() as u64, 3, 3, "an AZ is named once")?;
-        self.check("topology.nodes_per_az", self.topology.nodes_per_az.into(), 1, 16, "one Raft group serves them all")?;
+        self.check(
+            "topology.nodes_per_az",
+            self.topology.nodes_per_az.into(),
+            1,
+            16,
+            "one Raft group serves them all",
+        )?;
         let Redundancy::Replicate { copies } = self.redundancy;
         self.check("redundancy.replicate.copies", copies.into(), 3, 3, "one copy in each AZ")?;
         let sizes = &self.sizes;
         let chunk = u64::from(sizes.chunk_bytes);
         self.check("sizes.chunk_bytes", chunk, 64 * KIB, 16 * MIB, "a few chunks are buffered per request")?;
-        self.check("sizes.inline_bytes_max", sizes.inline_bytes_max.into(), 0, 64 * KIB, "many inlined objects share a Raft batch")?;
+        self.check(
+            "sizes.inline_bytes_max",
+            sizes.inline_bytes_max.into(),
+            0,
+            64 * KIB,
+            "many inlined objects share a Raft batch",
+        )?;
         self.check("sizes.extent_bytes", sizes.extent_bytes, chunk * 4, 4 * GIB, "an extent holds several chunks")?;
         self.check("sizes.index_cache_bytes", sizes.index_cache_bytes, MIB, 64 * GIB, "RocksDB needs some cache")?;
-        self.check("sizes.body_budget_bytes", sizes.body_budget_bytes, chunk * 8, 64 * GIB, "several requests stream at once")?;
-        self.check("sizes.checkpoint_log_bytes", sizes.checkpoint_log_bytes, MIB, 16 * GIB, "a restart replays this much log")?;
+        self.check(
+            "sizes.body_budget_bytes",
+            sizes.body_budget_bytes,
+            chunk * 8,
+            64 * GIB,
+            "several requests stream at once",
+        )?;
+        self.check(
+            "sizes.checkpoint_log_bytes",
+            sizes.checkpoint_log_bytes,
+            MIB,
+            16 * GIB,
+            "a restart replays this much log",
+        )?;
         self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
         self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;
         self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
     }
 
-    fn check(&self, what: &'static str, found: u64, min: u64, max: u64, why: &'static str) -> Result<(), BlueprintError> {
+    fn check(
+        &self,
+        what: &'static str,
+        found: u64,
+        min: u64,
+        max: u64,
+        why: &'static str,
+    ) -> Result<(), BlueprintError> {
         if (min..=max).contains(&found) {
             return Ok(());
         }

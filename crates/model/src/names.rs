@@ -16,7 +16,9 @@ pub enum BucketNameError {
     Periods,
     #[error("a bucket name is not formatted as an IP address")]
     IpAddress,
-    #[error("a bucket name does not begin with xn--, sthree- or amzn-s3-demo-, nor end with -s3alias, --ol-s3, .mrap or --x-s3")]
+    #[error(
+        "a bucket name does not begin with xn--, sthree- or amzn-s3-demo-, nor end with -s3alias, --ol-s3, .mrap or --x-s3"
+    )]
     Reserved,
 }
 

@@ -1,0 +1,51 @@
+# Every command a person or CI runs. `make help` lists them.
+PORT ?= 9000
+DATA ?= .bulkhead
+SECONDS_PER_POINT ?= 5
+ROUNDS ?= 10
+
+CARGO_TARGET_DIR ?= target
+BIN := $(CARGO_TARGET_DIR)/debug
+BULKHEAD := $(BIN)/bulkhead
+LOADTEST := $(BIN)/bulkhead-loadtest
+export BULKHEAD_BIN_DIR := $(abspath $(BIN))
+
+.DEFAULT_GOAL := help
+.PHONY: help up down test verify fix bench drill clean needs build
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+up: build ## build, start control plane, router and two cells on loopback, print endpoint and keys (PORT=9000 DATA=.bulkhead)
+	@$(BULKHEAD) dev up --data $(DATA) --port $(PORT)
+
+down: ## stop what `make up` started; the data stays in DATA
+	@if [ -x $(BULKHEAD) ]; then $(BULKHEAD) dev down --data $(DATA); else echo "nothing was built here, so nothing runs"; fi
+
+test: verify build ## everything CI runs: verify, unit tests, integration tests with real processes and clients
+	cargo test --workspace
+
+verify: needs ## formatting, lints, documentation, licences; writes nothing to the tree
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	@.ci/deny
+
+fix: ## apply formatting and the lints' suggestions
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+bench: build ## PUT and GET per second and latency, through the router and straight to a cell, on a private cluster
+	@$(LOADTEST) bench --private-cluster --seconds $(SECONDS_PER_POINT)
+
+drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
+	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)
+
+clean: ## remove what was built; DATA stays
+	cargo clean
+
+needs:
+	@.ci/needs
+
+build: needs
+	cargo build --workspace --bins
