@@ -16,6 +16,12 @@ pub const LIST_KEYS_MAX: usize = 1_000;
 pub const USER_METADATA_BYTES_MAX: usize = 2 << 10;
 /// Buckets of one account.
 pub const BUCKETS_PER_ACCOUNT_MAX: u64 = 1_000;
+/// Access keys of one account: deleting the account deletes them in one command.
+pub const KEYS_PER_ACCOUNT_MAX: u64 = 100;
+/// Uploads in progress of one account.
+pub const UPLOADS_PER_ACCOUNT_MAX: u64 = 100_000;
+/// Rows of a deleted bucket's abandoned uploads that one applied command clears away.
+pub const DROPPED_ROWS_PER_COMMAND: usize = 64;
 /// How long a request id's outcome is kept.
 pub const REPLAY_MILLISECONDS: u64 = 15 * 60 * 1_000;
 /// Outcomes that expire per applied command: more than one, so that the table shrinks after a burst.

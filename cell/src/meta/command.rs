@@ -38,7 +38,7 @@ pub enum Command {
     PutObject(PutObject),
     DeleteObjects { bucket: BucketId, objects: Vec<DeleteObject> },
     CreateUpload { bucket: BucketId, key: String, upload: UploadId, headers: ContentHeaders, checksum: Option<(ChecksumAlgorithm, ChecksumKind)> },
-    PutPart { bucket: BucketId, key: String, upload: UploadId, number: u16, part: Part, body: Option<Bytes> },
+    PutPart { bucket: BucketId, key: String, upload: UploadId, number: u16, part: Part },
     CompleteUpload(CompleteUpload),
     AbortUpload { bucket: BucketId, key: String, upload: UploadId },
 }
@@ -133,6 +133,7 @@ pub enum Refusal {
     BucketAlreadyOwnedByYou,
     #[error("the bucket exists and is another account's")]
     BucketAlreadyExists,
+    /// No bucket has or will have this claim: release it at the control plane, claim the name again, and propose that.
     #[error("the claim on this name was given up")]
     ClaimFenced,
     #[error("no such bucket")]
@@ -161,6 +162,10 @@ pub enum Refusal {
     CellFull { what: CapacityDimension, used: u64, max: u64 },
     #[error("the account has {used} of at most {max} buckets")]
     TooManyBuckets { used: u64, max: u64 },
+    #[error("the account has {used} of at most {max} access keys")]
+    TooManyKeys { used: u64, max: u64 },
+    #[error("the account has {used} of at most {max} uploads in progress")]
+    TooManyUploads { used: u64, max: u64 },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

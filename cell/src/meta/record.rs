@@ -25,6 +25,13 @@ pub struct BlobId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UploadId(pub u128);
 
+impl UploadId {
+    /// A new id: the time in front, so that the uploads of a key sort by when they were initiated, then 64 random bits.
+    pub fn mint(initiated: Timestamp, random: u64) -> Self {
+        Self((u128::from(initiated.0) << 64) | u128::from(random))
+    }
+}
+
 /// `len` bytes of blob `blob`, cut into chunks of `chunk_bytes` (the last may be shorter): chunk *i* is `(blob, i)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
@@ -155,13 +162,18 @@ pub struct Upload {
     pub checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
 }
 
+/// An uploaded part. Its bytes are always in the chunk store, however few, so that completing an upload only puts segments
+/// one after the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     pub len: u64,
     pub etag: Etag,
+    /// Set by `apply`; what the proposer puts here is ignored.
     pub modified: Timestamp,
+    /// Of the upload's algorithm, whenever the upload has one.
     pub checksum: Option<Checksum>,
-    pub layout: Layout,
+    /// Empty when `len` is 0.
+    pub segments: Vec<Segment>,
 }
 
 /// Who may be writing blobs under an upload epoch.
