@@ -5,3 +5,4 @@
 pub mod chunks;
 pub mod limits;
 pub mod meta;
+pub mod peer;
