@@ -22,6 +22,8 @@ pub struct ReplicaConfig {
     pub cache_bytes: u64,
     /// Raft log bytes after which a checkpoint is taken and the log purged.
     pub checkpoint_log_bytes: u64,
+    /// What peers must show, and what this node shows to them. `None` admits everyone.
+    pub peer_token: Option<Arc<str>>,
 }
 
 /// Why a replica could not be opened.
