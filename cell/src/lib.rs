@@ -5,4 +5,5 @@
 pub mod chunks;
 pub mod limits;
 pub mod meta;
+pub mod ops;
 pub mod peer;

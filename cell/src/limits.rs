@@ -1,5 +1,7 @@
 //! Every bound in the cell. A number that bounds something lives here or nowhere.
 
+use std::time::Duration;
+
 /// The largest single PUT, part or copy: 5 GiB, as in S3.
 pub const PART_BYTES_MAX: u64 = 5 << 30;
 /// The smallest part that is not the last: 5 MiB, as in S3.
@@ -31,3 +33,8 @@ pub const RAFT_ENTRY_BYTES_MAX: usize = 1 << 20;
 /// A body that rides in a Raft entry must fit one many times over, so that entries batch.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(INLINE_BYTES_MAX * 16 <= RAFT_ENTRY_BYTES_MAX);
+/// Bytes of a key, as in S3.
+pub const KEY_BYTES_MAX: usize = 1_024;
+/// How long a call that streamed a body waits for its commit: from the body's end, since how long that took was the client's
+/// choice.
+pub const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
