@@ -28,6 +28,8 @@ pub const DROPPED_ROWS_PER_COMMAND: usize = 64;
 pub const REPLAY_MILLISECONDS: u64 = 15 * 60 * 1_000;
 /// Outcomes that expire per applied command: more than one, so that the table shrinks after a burst.
 pub const REPLAYS_EXPIRED_PER_COMMAND: usize = 4;
+/// What the control plane may answer to a claim or a release.
+pub const CONTROL_PLANE_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// The smallest entry Raft must take: a whole CompleteUpload of 10,000 parts fits.
 pub const RAFT_ENTRY_BYTES_MAX: usize = 1 << 20;
 /// A body that rides in a Raft entry must fit one many times over, so that entries batch.

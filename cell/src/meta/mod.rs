@@ -1,4 +1,12 @@
 //! The index: a state machine on `bulkhead-replica`. Knows keys, commands and `apply`; knows neither HTTP nor chunks.
 
+pub mod bookkeeping;
 pub mod command;
+pub mod epochs;
+pub mod format;
+pub mod index;
+pub mod keys;
+pub mod list;
 pub mod record;
+pub mod seal;
+pub mod view;

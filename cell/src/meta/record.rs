@@ -105,7 +105,16 @@ pub struct PartSummary {
     pub checksum: Option<Vec<u8>>,
 }
 
-/// The current version of an object.
+/// The front of an [`Object`], field for field: all that a listing decodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectHead {
+    pub len: u64,
+    pub etag: Etag,
+    pub modified: Timestamp,
+    pub checksum: Option<Checksum>,
+}
+
+/// The current version of an object. Its first fields are those of [`ObjectHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Object {
     pub len: u64,

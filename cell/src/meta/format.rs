@@ -1,0 +1,128 @@
+//! How everything persisted is encoded: one byte that says the format, then postcard.
+//!
+//! A format, once released, is frozen: its bytes are pinned by golden tests. A new one gets the next number, and the old
+//! one stays readable. Knows no record's meaning.
+
+use super::{
+    bookkeeping::{AccountTotals, BlobOwner, BucketState, CellState, Dropped, Errand, Fence, Replay},
+    command::{Envelope, Outcome},
+    record::{Account, Bucket, Credential, Object, ObjectHead, OpenEpoch, Part, Segment, Upload},
+};
+use bulkhead_replica::StoreError;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// The first format of everything.
+const V1: u8 = 1;
+
+/// Why bytes are not a record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    #[error("{what} has no bytes, not even a format version")]
+    Empty { what: &'static str },
+    #[error("{what} has format version {found}; this build reads {known}")]
+    Version { what: &'static str, found: u8, known: u8 },
+    #[error("{what} does not decode: {why}")]
+    Body { what: &'static str, why: postcard::Error },
+    #[error("{what} is followed by {bytes} bytes that do not belong to it")]
+    Trailing { what: &'static str, bytes: usize },
+}
+
+impl FormatError {
+    fn what(&self) -> &'static str {
+        match self {
+            Self::Empty { what } | Self::Version { what, .. } | Self::Body { what, .. } | Self::Trailing { what, .. } => {
+                what
+            }
+        }
+    }
+}
+
+impl From<FormatError> for StoreError {
+    fn from(error: FormatError) -> Self {
+        StoreError::Corrupt { what: error.what(), why: error.to_string() }
+    }
+}
+
+/// Something that is persisted or sent through the log.
+pub trait Record: Serialize + DeserializeOwned {
+    /// Its name in errors.
+    const WHAT: &'static str;
+    /// Whether bytes may follow what is decoded: true only for the front part of a longer record.
+    const IS_FRONT: bool = false;
+}
+
+/// Declares records whose only format is the first.
+macro_rules! records {
+    ($($record:ty => $what:literal),+ $(,)?) => {
+        $(impl Record for $record { const WHAT: &'static str = $what; })+
+    };
+}
+
+records! {
+    Envelope => "a command",
+    Outcome => "an outcome",
+    Account => "an account",
+    AccountTotals => "an account's totals",
+    Credential => "a credential",
+    Bucket => "a bucket",
+    BucketState => "a bucket's state",
+    Fence => "a fenced claim",
+    Object => "an object",
+    Upload => "an upload",
+    Part => "a part",
+    BlobOwner => "a blob's owner",
+    Segment => "a garbage segment",
+    Replay => "a recorded outcome",
+    Errand => "an outbox entry",
+    OpenEpoch => "an open epoch",
+    CellState => "the cell's state",
+    Dropped => "a dropped bucket",
+    () => "an index entry",
+}
+
+impl Record for ObjectHead {
+    const WHAT: &'static str = "an object's head";
+    const IS_FRONT: bool = true;
+}
+
+/// The persisted form of `record`.
+pub fn encode<T: Record>(record: &T) -> Vec<u8> {
+    postcard::to_extend(record, vec![V1]).expect("records hold plain data, and a vector takes all of it")
+}
+
+/// Reads a persisted form.
+///
+/// # Errors
+/// [`FormatError`] when the version is not known or the bytes are not exactly one record.
+pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, FormatError> {
+    let (&version, body) = bytes.split_first().ok_or(FormatError::Empty { what: T::WHAT })?;
+    if version != V1 {
+        return Err(FormatError::Version { what: T::WHAT, found: version, known: V1 });
+    }
+    let (record, rest) = postcard::take_from_bytes(body).map_err(|why| FormatError::Body { what: T::WHAT, why })?;
+    if !rest.is_empty() && !T::IS_FRONT {
+        return Err(FormatError::Trailing { what: T::WHAT, bytes: rest.len() });
+    }
+    Ok(record)
+}
+
+/// The persisted form of an inline body: the version, then the bytes as they are.
+pub fn encode_body(body: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(1 + body.len());
+    bytes.push(V1);
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// Reads an inline body without copying it.
+///
+/// # Errors
+/// [`FormatError`] when the version is not known.
+pub fn decode_body(bytes: &bytes::Bytes) -> Result<bytes::Bytes, FormatError> {
+    const WHAT: &str = "an inline body";
+    match bytes.first() {
+        None => Err(FormatError::Empty { what: WHAT }),
+        Some(&V1) => Ok(bytes.slice(1..)),
+        Some(&found) => Err(FormatError::Version { what: WHAT, found, known: V1 }),
+    }
+}

@@ -1,0 +1,33 @@
+//! Accounts: the record, and what the account holds.
+//!
+//! | key | value |
+//! |---|---|
+//! | `01`, account | [`Account`] |
+//! | `02`, account | [`AccountTotals`] |
+
+use super::Row;
+use crate::meta::{bookkeeping::AccountTotals, record::Account};
+use bulkhead_model::AccountId;
+use bulkhead_replica::Family;
+
+/// Family `accounts`.
+pub const FAMILY: Family = Family { index: 0, name: "accounts", large_values: false };
+
+const RECORD: u8 = 1;
+const TOTALS: u8 = 2;
+
+/// The account itself.
+pub fn record(account: AccountId) -> Row<Account> {
+    Row::new(FAMILY, tagged(RECORD, account))
+}
+
+/// What it holds. Exists exactly as long as the account does.
+pub fn totals(account: AccountId) -> Row<AccountTotals> {
+    Row::new(FAMILY, tagged(TOTALS, account))
+}
+
+fn tagged(tag: u8, account: AccountId) -> Vec<u8> {
+    let mut key = vec![tag];
+    key.extend_from_slice(&account.value().to_be_bytes());
+    key
+}

@@ -1,0 +1,1 @@
+//! Listings against a naive reference.
