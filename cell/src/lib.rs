@@ -5,5 +5,6 @@
 pub mod chunks;
 pub mod limits;
 pub mod meta;
+pub mod names;
 pub mod ops;
 pub mod peer;

@@ -109,8 +109,7 @@ impl Names {
     /// [`ReleaseError`], when the control plane did not confirm it.
     pub async fn release(&self, bucket: &str, claim: ClaimId, deadline: Instant) -> Result<(), ReleaseError> {
         let path = format!("/v1/buckets/{bucket}?claim={claim}");
-        let (status, answer) =
-            self.call(&Method::DELETE, &path, Bytes::new(), deadline).await.map_err(ReleaseError)?;
+        let (status, answer) = self.call(&Method::DELETE, &path, Bytes::new(), deadline).await.map_err(ReleaseError)?;
         if status.is_success() || status == StatusCode::NOT_FOUND {
             return Ok(());
         }

@@ -3,8 +3,8 @@
 //! The proposer stamps time and ids; `apply` decides. Formats are frozen: see [`crate::meta::format`].
 
 use super::record::{
-    Account, BlobId, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag, Layout, Part,
-    PartSummary, UploadEpoch, UploadId,
+    Account, BlobId, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag, Layout,
+    Part, PartSummary, UploadEpoch, UploadId,
 };
 use bulkhead_model::{AccessKeyId, AccountId, ClaimId, Epoch, NodeId, RequestId, Timestamp};
 use bytes::Bytes;
@@ -24,23 +24,67 @@ pub struct Envelope {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    PutAccount { account: AccountId, record: Account },
-    DeleteAccount { account: AccountId },
-    PutCredential { key: AccessKeyId, credential: Credential },
-    DeleteCredential { key: AccessKeyId, account: AccountId },
+    PutAccount {
+        account: AccountId,
+        record: Account,
+    },
+    DeleteAccount {
+        account: AccountId,
+    },
+    PutCredential {
+        key: AccessKeyId,
+        credential: Credential,
+    },
+    DeleteCredential {
+        key: AccessKeyId,
+        account: AccountId,
+    },
     /// Opens a new upload epoch for a node and closes the one it had.
-    OpenEpoch { node: NodeId },
-    CreateBucket { name: String, owner: AccountId, claim: ClaimId, location: Option<String> },
-    DeleteBucket { name: String },
-    SettleClaim { name: String, claim: ClaimId },
+    OpenEpoch {
+        node: NodeId,
+    },
+    CreateBucket {
+        name: String,
+        owner: AccountId,
+        claim: ClaimId,
+        location: Option<String>,
+    },
+    DeleteBucket {
+        name: String,
+    },
+    SettleClaim {
+        name: String,
+        claim: ClaimId,
+    },
     /// The control plane has heard of an outbox entry.
-    OutboxDone { sequence: u64 },
+    OutboxDone {
+        sequence: u64,
+    },
     PutObject(PutObject),
-    DeleteObjects { bucket: BucketId, objects: Vec<DeleteObject> },
-    CreateUpload { bucket: BucketId, key: String, upload: UploadId, headers: ContentHeaders, checksum: Option<(ChecksumAlgorithm, ChecksumKind)> },
-    PutPart { bucket: BucketId, key: String, upload: UploadId, number: u16, part: Part },
+    DeleteObjects {
+        bucket: BucketId,
+        objects: Vec<DeleteObject>,
+    },
+    CreateUpload {
+        bucket: BucketId,
+        key: String,
+        upload: UploadId,
+        headers: ContentHeaders,
+        checksum: Option<(ChecksumAlgorithm, ChecksumKind)>,
+    },
+    PutPart {
+        bucket: BucketId,
+        key: String,
+        upload: UploadId,
+        number: u16,
+        part: Part,
+    },
     CompleteUpload(CompleteUpload),
-    AbortUpload { bucket: BucketId, key: String, upload: UploadId },
+    AbortUpload {
+        bucket: BucketId,
+        key: String,
+        upload: UploadId,
+    },
 }
 
 /// Names bytes that are already durable, or brings them along (`body`, for [`Layout::Inline`]).
@@ -106,16 +150,32 @@ pub type Outcome = Result<Done, Refusal>;
 pub enum Done {
     /// Accounts, credentials, claims, outbox, uploads aborted.
     Ok,
-    EpochOpened { epoch: UploadEpoch },
-    BucketCreated { bucket: BucketId },
+    EpochOpened {
+        epoch: UploadEpoch,
+    },
+    BucketCreated {
+        bucket: BucketId,
+    },
     BucketDeleted,
-    ClaimSettled { exists: bool },
-    ObjectPut { etag: Etag, modified: Timestamp },
+    ClaimSettled {
+        exists: bool,
+    },
+    ObjectPut {
+        etag: Etag,
+        modified: Timestamp,
+    },
     /// One for each object of the command, in its order.
     ObjectsDeleted(Vec<Result<(), Refusal>>),
     UploadCreated,
-    PartPut { modified: Timestamp },
-    UploadCompleted { etag: Etag, checksum: Option<Checksum>, len: u64, parts: Vec<PartSummary> },
+    PartPut {
+        modified: Timestamp,
+    },
+    UploadCompleted {
+        etag: Etag,
+        checksum: Option<Checksum>,
+        len: u64,
+        parts: Vec<PartSummary>,
+    },
 }
 
 /// Why nothing was done. Each maps to exactly one S3 error, in `s3/error.rs`.

@@ -37,7 +37,10 @@ impl UploadEpochs {
     ///
     /// # Errors
     /// Those of `open`.
-    pub async fn next<E, F: Future<Output = Result<UploadEpoch, E>>>(&self, open: impl FnOnce() -> F) -> Result<BlobId, E> {
+    pub async fn next<E, F: Future<Output = Result<UploadEpoch, E>>>(
+        &self,
+        open: impl FnOnce() -> F,
+    ) -> Result<BlobId, E> {
         if let Some(current) = &*self.open.load() {
             return Ok(current.blob());
         }

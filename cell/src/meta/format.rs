@@ -30,9 +30,10 @@ pub enum FormatError {
 impl FormatError {
     fn what(&self) -> &'static str {
         match self {
-            Self::Empty { what } | Self::Version { what, .. } | Self::Body { what, .. } | Self::Trailing { what, .. } => {
-                what
-            }
+            Self::Empty { what }
+            | Self::Version { what, .. }
+            | Self::Body { what, .. }
+            | Self::Trailing { what, .. } => what,
         }
     }
 }

@@ -155,12 +155,9 @@ mod tests {
 
     #[test]
     fn the_end_of_a_prefix_is_the_first_key_that_no_longer_has_it() {
-        for (prefix, end) in [
-            (&b"a/"[..], Some(b"a0".to_vec())),
-            (b"a\xFF", Some(b"b".to_vec())),
-            (b"\xFF\xFF", None),
-            (b"", None),
-        ] {
+        for (prefix, end) in
+            [(&b"a/"[..], Some(b"a0".to_vec())), (b"a\xFF", Some(b"b".to_vec())), (b"\xFF\xFF", None), (b"", None)]
+        {
             assert_eq!(after_prefix(prefix), end, "{prefix:?}");
         }
     }
