@@ -1,7 +1,16 @@
-//! Process plumbing shared by the servers: environment, configuration, telemetry, TLS, HTTP serving, shutdown.
+//! Process plumbing shared by the servers: environment, configuration, telemetry, TLS, HTTP serving, calls, shutdown.
 //!
 //! Knows nothing of S3, storage or routing.
 
+pub mod auth;
+pub mod client;
+pub mod config;
 pub mod env;
+pub mod health;
+pub mod http;
+pub mod limits;
+pub mod shutdown;
+pub mod telemetry;
+pub mod tls;
 
 pub use env::Env;

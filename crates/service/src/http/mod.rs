@@ -1,0 +1,178 @@
+//! The accept loop of every server: HTTP/1.1 with bounded connections, heads, waiting and drain.
+//!
+//! A handler is a `tower` service over [`RequestBody`]: an axum `Router` and s3s's service both are. The peer's address is in the
+//! request's extensions as [`Peer`]. Knows nothing of what is served.
+
+mod body;
+mod connection;
+mod framing;
+mod guard;
+
+pub use body::{BodyError, RequestBody};
+
+use crate::{Env, limits};
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::Service;
+
+/// The address a request came from, in its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// How a listener serves. The bounds are those of [`limits`]; a test may tighten them.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For logs and metrics: `s3`, `admin`, `peer`, `api`.
+    pub name: &'static str,
+    pub connections_max: usize,
+    pub head_patience: Duration,
+    pub idle_patience: Duration,
+    pub stall_patience: Duration,
+    pub drain_patience: Duration,
+    /// Speak TLS with this configuration.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Options {
+    /// Plain HTTP with the bounds of [`limits`].
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            connections_max: limits::CONNECTIONS_MAX,
+            head_patience: limits::HEAD_PATIENCE,
+            idle_patience: limits::IDLE_PATIENCE,
+            stall_patience: limits::STALL_PATIENCE,
+            drain_patience: limits::DRAIN_PATIENCE,
+            tls: None,
+        }
+    }
+}
+
+/// What a server asks of its handler. Implemented for every `tower` service that fits.
+pub trait Handler<B>:
+    Service<Request<RequestBody>, Response = Response<B>, Future: Send, Error: Into<Boxed>>
+    + Clone
+    + Send
+    + Sync
+    + Unpin
+    + 'static
+where
+    B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
+{
+}
+
+impl<S, B> Handler<B> for S
+where
+    S: Service<Request<RequestBody>, Response = Response<B>, Future: Send, Error: Into<Boxed>>
+        + Clone
+        + Send
+        + Sync
+        + Unpin
+        + 'static,
+    B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
+{
+}
+
+/// Any error of a handler or of its body; the connection ends with it.
+pub type Boxed = Box<dyn Error + Send + Sync>;
+
+/// A server that accepts connections.
+#[derive(Debug)]
+pub struct Running {
+    name: &'static str,
+    /// Where it listens; tells the port when it was bound to port 0.
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Running {
+    /// Stops accepting, lets the requests in flight end within the server's patience, and waits for that.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.connections.wait().await;
+        tracing::info!(server = self.name, "drained");
+    }
+}
+
+/// Listens on `address` and serves until [`Running::stop`], or until all tasks of `env` are told to stop.
+///
+/// # Errors
+/// When the address cannot be bound.
+pub async fn serve<S, B>(env: &Env, address: SocketAddr, options: Options, handler: S) -> std::io::Result<Running>
+where
+    S: Handler<B>,
+    B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
+{
+    let listener = TcpListener::bind(address).await?;
+    let running = Running {
+        name: options.name,
+        address: listener.local_addr()?,
+        stop: env.tasks.stopping().child_token(),
+        connections: TaskTracker::new(),
+    };
+    tracing::info!(server = running.name, address = %running.address, "listening");
+    let accepting = Accepting {
+        env: env.clone(),
+        slots: Arc::new(Semaphore::new(options.connections_max)),
+        options: Arc::new(options),
+        stop: running.stop.clone(),
+        connections: running.connections.clone(),
+    };
+    env.tasks.spawn("accept", running.connections.track_future(accepting.run(listener, handler)));
+    Ok(running)
+}
+
+struct Accepting {
+    env: Env,
+    slots: Arc<Semaphore>,
+    options: Arc<Options>,
+    stop: CancellationToken,
+    connections: TaskTracker,
+}
+
+impl Accepting {
+    async fn run<S, B>(self, listener: TcpListener, handler: S)
+    where
+        S: Handler<B>,
+        B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
+    {
+        let open = metrics::gauge!("connections", "server" => self.options.name);
+        while let Some((stream, peer, slot)) = self.next(&listener).await {
+            let (options, stop, handler, open) =
+                (Arc::clone(&self.options), self.stop.clone(), handler.clone(), open.clone());
+            let connection = async move {
+                open.increment(1);
+                connection::run(stream, Peer(peer), handler, &options, &stop).await;
+                open.decrement(1);
+                drop(slot);
+            };
+            self.env.tasks.spawn("connection", self.connections.track_future(connection));
+        }
+        self.connections.close();
+    }
+
+    /// The next connection, once there is a slot for it; `None` when the server is to stop.
+    async fn next(&self, listener: &TcpListener) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let accepted = async {
+            let slot = Arc::clone(&self.slots).acquire_owned().await.expect("the semaphore is never closed");
+            loop {
+                match listener.accept().await {
+                    Ok((stream, peer)) => return (stream, peer, slot),
+                    Err(error) => {
+                        tracing::warn!(server = self.options.name, %error, "a connection could not be accepted");
+                        tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        };
+        self.stop.run_until_cancelled(accepted).await
+    }
+}

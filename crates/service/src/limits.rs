@@ -1,0 +1,49 @@
+//! Every bound of the process plumbing. A number that bounds something lives here or nowhere.
+
+use std::time::Duration;
+
+/// Connections one listener serves at a time; further clients wait in the kernel's backlog.
+pub const CONNECTIONS_MAX: usize = 4096;
+/// Bytes of a request's head, request line included. S3 allows 8 KiB of headers; presigned URLs and proxies need more.
+pub const HEAD_BYTES_MAX: usize = 32 << 10;
+/// Headers of one request. It is hyper's own default, which needs no allocation; a larger value would.
+pub const HEADERS_MAX: usize = 100;
+/// Bytes one connection buffers in each direction.
+pub const CONNECTION_BUFFER_BYTES: usize = 256 << 10;
+const _: () = assert!(HEAD_BYTES_MAX * 2 <= CONNECTION_BUFFER_BYTES);
+
+/// From the first byte of a request's head to its last.
+pub const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two requests on one connection.
+pub const IDLE_PATIENCE: Duration = Duration::from_secs(60);
+/// Without one byte of progress on a body that is awaited, or on a response that the client does not read.
+pub const STALL_PATIENCE: Duration = Duration::from_secs(30);
+/// For requests in flight when a server is told to stop.
+pub const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
+/// For a TLS handshake.
+pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// After an accept failed for want of descriptors or memory, before the next is tried.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long, and for how many bytes, a connection that ends before the whole request was read goes on reading, so that the
+/// client sees the answer and not a reset.
+pub const LINGER_PATIENCE: Duration = Duration::from_secs(2);
+pub const LINGER_BYTES_MAX: usize = 4 << 20;
+
+/// To establish a connection.
+pub const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+/// Unused connections are closed after this. It must be well below [`IDLE_PATIENCE`], or requests race the server's close.
+pub const POOL_IDLE_PATIENCE: Duration = Duration::from_secs(20);
+const _: () = assert!(POOL_IDLE_PATIENCE.as_secs() * 2 <= IDLE_PATIENCE.as_secs());
+/// Unused connections kept for one peer.
+pub const POOL_IDLE_MAX: usize = 64;
+/// The largest answer to a call between our own processes that is held in memory: a routing table of a million buckets.
+pub const ANSWER_BYTES_MAX: usize = 128 << 20;
+
+/// The shortest bearer token: 128 bits in hex.
+pub const TOKEN_CHARACTERS_MIN: usize = 32;
+
+/// How often observations are folded into histograms, whether or not anybody scrapes.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// For one export of spans, and for the last one at shutdown.
+pub const EXPORT_PATIENCE: Duration = Duration::from_secs(5);
