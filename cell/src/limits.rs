@@ -40,3 +40,15 @@ pub const KEY_BYTES_MAX: usize = 1_024;
 /// How long a call that streamed a body waits for its commit: from the body's end, since how long that took was the client's
 /// choice.
 pub const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
+/// Chunks of one request body in memory: one that fills while the others are stored.
+pub const CHUNKS_IN_FLIGHT_MAX: usize = 3;
+/// How long a chunk may take to become durable, or to be read.
+pub const CHUNK_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a body waits for its share of the node's memory before it is told to slow down.
+pub const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// Bytes hashed on an async thread: about 100 µs of MD5.
+pub const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an object read at a time.
+pub const READ_PIECE_BYTES: u32 = 1 << 20;
+/// Pieces of a response body read ahead of the client, the one it waits for included.
+pub const READ_AHEAD_PIECES: usize = 2;

@@ -5,6 +5,7 @@
 
 pub mod abort_multipart_upload;
 pub mod body;
+pub mod budget;
 pub mod caller;
 pub mod checksum;
 pub mod complete_multipart_upload;
@@ -15,6 +16,7 @@ pub mod create_multipart_upload;
 pub mod delete_bucket;
 pub mod delete_object;
 pub mod delete_objects;
+pub mod digests;
 pub mod egress;
 pub mod error;
 pub mod etag;
@@ -22,6 +24,7 @@ pub mod get_object;
 pub mod get_object_attributes;
 pub mod head_bucket;
 pub mod head_object;
+pub mod ingest;
 pub mod list_buckets;
 pub mod list_multipart_uploads;
 pub mod list_object_versions;
