@@ -74,8 +74,12 @@ impl Body for RequestBody {
         match Pin::new(&mut this.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
                 this.patience.reset();
-                let ended = frame.is_none() || this.incoming.is_end_stream();
-                this.mark.add(if ended { RECEIVED | ENDED } else { RECEIVED });
+                if matches!(frame, Some(Ok(_))) {
+                    this.mark.add(RECEIVED);
+                }
+                if frame.is_none() || this.incoming.is_end_stream() {
+                    this.mark.add(ENDED);
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
             Poll::Pending => this.patience.poll_expired(cx).map(|()| Some(Err(BodyError::Stalled(this.limit)))),

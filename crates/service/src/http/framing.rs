@@ -219,9 +219,9 @@ mod tests {
 
     #[test]
     fn ordinary_requests_in_a_row_are_in_order() {
-        let stream = "\r\nPUT /a HTTP/1.1\r\nContent-Length: 40\r\n\r\nTransfer-Encoding: x\r\nContent-Length: 9\r\n\
+        let stream = "\r\nPUT /a HTTP/1.1\r\nContent-Length: 41\r\n\r\nTransfer-Encoding: x\r\nContent-Length: 9\r\n\
                       GET /b HTTP/1.1\r\nHost: h\r\n\r\n\
-                      PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;ext=1\r\nab\r\ncd\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n\
+                      PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n6;ext=1\r\nab\r\ncd\r\nA\r\n0123456789\r\n0\r\nX-T: 1\r\n\r\n\
                       GET /d HTTP/1.1\r\nX-Long: ";
         let long = format!("{stream}{}\r\n\r\n", "content-length: 1 ".repeat(50));
         assert!(!is_ambiguous(&long));
