@@ -35,8 +35,6 @@ pub const RAFT_ENTRY_BYTES_MAX: usize = 1 << 20;
 /// A body that rides in a Raft entry must fit one many times over, so that entries batch.
 pub const INLINE_BYTES_MAX: usize = 64 << 10;
 const _: () = assert!(INLINE_BYTES_MAX * 16 <= RAFT_ENTRY_BYTES_MAX);
-/// Bytes of a key, as in S3.
-pub const KEY_BYTES_MAX: usize = 1_024;
 /// How long a call that streamed a body waits for its commit: from the body's end, since how long that took was the client's
 /// choice.
 pub const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
@@ -52,3 +50,8 @@ pub const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 pub const READ_PIECE_BYTES: u32 = 1 << 20;
 /// Pieces of a response body read ahead of the client, the one it waits for included.
 pub const READ_AHEAD_PIECES: usize = 2;
+/// Bodies from this size on have their condition checked before they are read. Smaller ones are not worth the round.
+pub const EARLY_CHECK_BYTES_MIN: u64 = 1 << 20;
+/// Keys that one command deletes: of the longest, so many fit an entry.
+pub const DELETE_COMMAND_KEYS_MAX: usize = 250;
+const _: () = assert!(DELETE_COMMAND_KEYS_MAX * (1_024 + 256) <= RAFT_ENTRY_BYTES_MAX);

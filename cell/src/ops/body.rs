@@ -20,6 +20,9 @@ pub enum BodyError {
     Malformed(String),
     #[error("the client sent the body too slowly")]
     TooSlow,
+    /// The body is a copy, and what it copies cannot be read.
+    #[error("the bytes to copy cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// A request's body and what the client states about it.
@@ -56,6 +59,13 @@ pub enum ChecksumValue {
     /// In a header, raw bytes.
     Header(Vec<u8>),
     Trailer(Trailer),
+}
+
+impl StatedChecksum {
+    /// To be computed, with nothing to compare it with.
+    pub fn unstated(algorithm: ChecksumAlgorithm) -> Self {
+        Self { algorithm, value: ChecksumValue::Unstated }
+    }
 }
 
 impl Body {

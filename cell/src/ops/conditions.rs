@@ -4,8 +4,8 @@
 //! `412`, of the second `304`. Conditions on writes are decided inside `apply`, not here.
 
 use crate::meta::{
-    command::EtagMatch,
-    record::{Etag, Object},
+    command::{Condition, EtagMatch, Refusal},
+    record::Etag,
 };
 use bulkhead_model::Timestamp;
 
@@ -46,11 +46,11 @@ pub enum Verdict {
     Failed(ReadCondition),
 }
 
-/// Evaluates the conditions against the object's ETag and time of modification.
-pub fn evaluate(conditions: &ReadConditions, object: &Object) -> Verdict {
-    let modified = object.modified.seconds();
+/// Evaluates the conditions against an existing object's ETag and time of modification.
+pub fn evaluate(conditions: &ReadConditions, etag: &Etag, modified: Timestamp) -> Verdict {
+    let modified = modified.seconds();
     if let Some(wanted) = &conditions.if_match {
-        if !matches(wanted, &object.etag) {
+        if !matches(wanted, etag) {
             return Verdict::Failed(ReadCondition::IfMatch);
         }
     } else if let Some(since) = conditions.if_unmodified_since
@@ -59,7 +59,7 @@ pub fn evaluate(conditions: &ReadConditions, object: &Object) -> Verdict {
         return Verdict::Failed(ReadCondition::IfUnmodifiedSince);
     }
     if let Some(unwanted) = &conditions.if_none_match {
-        if matches(unwanted, &object.etag) {
+        if matches(unwanted, etag) {
             return Verdict::NotModified(ReadCondition::IfNoneMatch);
         }
     } else if let Some(since) = conditions.if_modified_since
@@ -75,5 +75,90 @@ pub fn matches(named: &EtagMatch, etag: &Etag) -> bool {
     match named {
         EtagMatch::Any => true,
         EtagMatch::OneOf(etags) => etags.contains(etag),
+    }
+}
+
+/// Whether a write under this condition would be let through, `current` being the object's ETag: the answer `apply` gives.
+///
+/// # Errors
+/// `NoSuchKey` for an `If-Match` on what is not there, else `PreconditionFailed`.
+pub fn allows_write(condition: &Condition, current: Option<&Etag>) -> Result<(), Refusal> {
+    if let Some(wanted) = &condition.if_match {
+        let current = current.ok_or(Refusal::NoSuchKey)?;
+        if !matches(wanted, current) {
+            return Err(Refusal::PreconditionFailed);
+        }
+    }
+    match (&condition.if_none_match, current) {
+        (Some(unwanted), Some(current)) if matches(unwanted, current) => Err(Refusal::PreconditionFailed),
+        (Some(_), Some(_) | None) | (None, _) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MODIFIED: Timestamp = Timestamp(100_900);
+    const ETAG: Etag = Etag { md5: [1; 16], parts: None };
+
+    fn same() -> Option<EtagMatch> {
+        Some(EtagMatch::OneOf(vec![ETAG]))
+    }
+
+    fn other() -> Option<EtagMatch> {
+        Some(EtagMatch::OneOf(vec![Etag { md5: [1; 16], parts: Some(1) }]))
+    }
+
+    fn seconds(seconds: u64) -> Option<Timestamp> {
+        Some(Timestamp(seconds * 1000))
+    }
+
+    #[test]
+    fn each_condition_alone_and_each_precedence() {
+        use ReadCondition::{IfMatch, IfModifiedSince, IfNoneMatch, IfUnmodifiedSince};
+        use Verdict::{Failed, NotModified, Proceed};
+        let any = || Some(EtagMatch::Any);
+        // If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since
+        for (if_match, if_none_match, modified, unmodified, expected) in [
+            (None, None, None, None, Proceed),
+            (same(), None, None, None, Proceed),
+            (any(), None, None, None, Proceed),
+            (other(), None, None, None, Failed(IfMatch)),
+            (None, same(), None, None, NotModified(IfNoneMatch)),
+            (None, any(), None, None, NotModified(IfNoneMatch)),
+            (None, other(), None, None, Proceed),
+            (None, None, seconds(99), None, Proceed),
+            (None, None, seconds(100), None, NotModified(IfModifiedSince)),
+            (None, None, None, seconds(99), Failed(IfUnmodifiedSince)),
+            (None, None, None, seconds(100), Proceed),
+            (same(), None, None, seconds(99), Proceed),
+            (None, other(), seconds(100), None, Proceed),
+            (None, same(), seconds(99), None, NotModified(IfNoneMatch)),
+            (other(), same(), None, None, Failed(IfMatch)),
+            (same(), same(), None, None, NotModified(IfNoneMatch)),
+            (None, same(), None, seconds(99), Failed(IfUnmodifiedSince)),
+        ] {
+            let conditions = ReadConditions {
+                if_match,
+                if_none_match,
+                if_modified_since: modified,
+                if_unmodified_since: unmodified,
+            };
+            assert_eq!(evaluate(&conditions, &ETAG, MODIFIED), expected, "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn conditions_of_writes() {
+        let allowed = |if_match, if_none_match, current: Option<&Etag>| {
+            allows_write(&Condition { if_match, if_none_match }, current)
+        };
+        let any = || Some(EtagMatch::Any);
+        assert_eq!(allowed(None, any(), None), Ok(()));
+        assert_eq!(allowed(None, any(), Some(&ETAG)), Err(Refusal::PreconditionFailed));
+        assert_eq!(allowed(same(), None, Some(&ETAG)), Ok(()));
+        assert_eq!(allowed(other(), None, Some(&ETAG)), Err(Refusal::PreconditionFailed));
+        assert_eq!(allowed(same(), None, None), Err(Refusal::NoSuchKey));
     }
 }

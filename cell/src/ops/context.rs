@@ -1,11 +1,99 @@
-//! What the calls need of their node, and nothing else.
+//! What the calls need of their node, and nothing else; and how they submit a command and take a view.
 
-use bulkhead_model::blueprint::Sizes;
+use super::{Caller, OpError, budget::Budgets, ingest::Cut};
+use crate::{
+    chunks::ChunkStore,
+    limits::{CHUNK_PATIENCE, COMMIT_PATIENCE},
+    meta::{
+        command::{Command, Done, Refusal},
+        index::{IndexHandle, Origin},
+        keys::replays,
+        view::IndexView,
+    },
+    names::Names,
+};
+use bulkhead_model::{RequestId, blueprint::Sizes};
 use bulkhead_service::Env;
+use tokio::time::Instant;
 
 /// The node as the calls see it. Cheap to clone.
 #[derive(Clone)]
 pub struct Cell {
+    pub index: IndexHandle,
+    pub chunks: ChunkStore,
+    pub names: Names,
     pub env: Env,
-    pub sizes: Sizes,
+    pub budgets: Budgets,
+    /// How the bodies of objects are cut.
+    pub cut: Cut,
+}
+
+impl Cell {
+    /// Puts together what the calls need.
+    pub fn new(index: IndexHandle, chunks: ChunkStore, names: Names, env: Env, sizes: &Sizes) -> Self {
+        let cut = Cut { inline_bytes_max: Some(sizes.inline_bytes_max), chunk_bytes: sizes.chunk_bytes };
+        Self { index, chunks, names, env, budgets: Budgets::new(sizes.body_budget_bytes), cut }
+    }
+
+    /// Until when a commit may take that begins now, after a body has been taken in.
+    pub(super) fn commit_deadline(&self) -> Instant {
+        self.env.clock.now() + COMMIT_PATIENCE
+    }
+
+    /// Until when a chunk may take that is put or read from now on.
+    pub(super) fn chunk_deadline(&self) -> Instant {
+        self.env.clock.now() + CHUNK_PATIENCE
+    }
+
+    /// Submits a command under a request id and returns what it did, once that is durable.
+    pub(super) async fn execute(
+        &self,
+        caller: &Caller,
+        request: RequestId,
+        command: Command,
+        deadline: Instant,
+    ) -> Result<Done, OpError> {
+        let origin = Origin { request: Some(request), routed: caller.routed };
+        let refusal = match self.index.execute(origin, command, deadline).await? {
+            Ok(done) => return Ok(done),
+            Err(refusal) => refusal,
+        };
+        if let Refusal::EpochClosed { blob } = &refusal {
+            self.index.epoch_closed(blob.epoch);
+        }
+        Err(refusal.into())
+    }
+
+    /// A view that includes everything acknowledged before, provided this cell serves the account under the epoch the
+    /// router believed.
+    pub(super) async fn view(&self, caller: &Caller) -> Result<IndexView, OpError> {
+        let view = self.index.read(caller.deadline).await?;
+        if let Some((account, epoch)) = caller.routed {
+            let current = view.epoch(account)?.ok_or(Refusal::NoSuchAccount)?;
+            if current != epoch {
+                return Err(Refusal::Moved { current }.into());
+            }
+        }
+        Ok(view)
+    }
+}
+
+/// What became of this very request when it was made before: a repetition must not be refused because of what it did itself.
+pub(super) fn replayed(view: &IndexView, caller: &Caller) -> Result<Option<Result<Done, Refusal>>, OpError> {
+    Ok(replays::by_request(caller.request).get(view.reader())?.map(|replay| replay.outcome))
+}
+
+/// A command was answered with what only another command does.
+pub(super) fn unexpected(done: &Done) -> OpError {
+    OpError::Unknown(format!("the index answered {done:?}"))
+}
+
+/// Runs a read of the index that may take long on the blocking pool.
+pub(super) async fn off_thread<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OpError> + Send + 'static,
+) -> Result<T, OpError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(OpError::Internal(format!("reading the index did not end: {error}"))),
+    }
 }

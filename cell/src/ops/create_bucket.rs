@@ -3,7 +3,12 @@
 //! A crash between the two leaves a claim that the control plane settles later: it asks the cell, whose answer fences the
 //! claim, so a late commit of an abandoned claim is refused.
 
-use super::{Caller, Cell, OpError};
+use super::{Caller, Cell, OpError, context::unexpected};
+use crate::{
+    meta::command::{Command, Done, Refusal},
+    names::{ClaimError, ReleaseError},
+};
+use bulkhead_model::names;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -15,6 +20,40 @@ pub struct Request {
 /// # Errors
 /// `BucketAlreadyExists` when the name is another account's, `BucketAlreadyOwnedByYou` when it is the caller's,
 /// [`OpError::NamesUnavailable`] when the control plane cannot be asked.
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<(), OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<(), OpError> {
+    let Request { bucket: name, location } = request;
+    names::check_bucket_name(&name).map_err(|error| OpError::InvalidBucketName(error.to_string()))?;
+    let (owner, mut request) = (caller.account, caller.request);
+    for last in [false, true] {
+        let claim = cell.names.claim(&name, owner, caller.deadline).await?;
+        let command = Command::CreateBucket { name: name.clone(), owner, claim, location: location.clone() };
+        match cell.execute(caller, request, command, caller.deadline).await {
+            Ok(Done::BucketCreated { .. }) => return Ok(()),
+            Ok(other) => return Err(unexpected(&other)),
+            // Given up while this call was under way: what is left of the claim goes, and the next one is a new one.
+            Err(OpError::Refused(Refusal::ClaimFenced)) if !last => {
+                cell.names.release(&name, claim, caller.deadline).await?;
+                request = caller.nth_request(1);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Refusal::ClaimFenced.into())
+}
+
+impl From<ClaimError> for OpError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Taken => Refusal::BucketAlreadyExists.into(),
+            ClaimError::Invalid(why) => Self::InvalidBucketName(why),
+            // Should the name have been claimed, the claim gets settled: the bucket was not made.
+            ClaimError::Unavailable(why) => Self::NamesUnavailable(why),
+        }
+    }
+}
+
+impl From<ReleaseError> for OpError {
+    fn from(error: ReleaseError) -> Self {
+        Self::NamesUnavailable(error.to_string())
+    }
 }

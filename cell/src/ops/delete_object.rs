@@ -1,7 +1,7 @@
 //! DeleteObject: the name goes, its bytes become garbage. Deleting what is not there succeeds.
 
-use super::{Caller, Cell, OpError};
-use crate::meta::command::Condition;
+use super::{Caller, Cell, OpError, action::Call, delete_objects};
+use crate::meta::command::{Condition, DeleteObject};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -12,6 +12,9 @@ pub struct Request {
 
 /// # Errors
 /// `NoSuchBucket`, `PreconditionFailed`.
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<(), OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<(), OpError> {
+    let Request { bucket, key, condition } = request;
+    let object = DeleteObject { key, condition };
+    let outcomes = delete_objects::delete(cell, caller, Call::DeleteObject, &bucket, vec![object]).await?;
+    outcomes.into_iter().collect()
 }

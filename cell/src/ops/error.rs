@@ -3,11 +3,13 @@
 //! A kind that leaves the outcome open is never reported as a failure that certainly had no effect.
 
 use super::{body::BodyError, conditions::ReadCondition};
+use crate::meta::index::SubmitError;
 use crate::meta::{
     command::Refusal,
     record::{ChecksumAlgorithm, Etag},
 };
 use bulkhead_model::Timestamp;
+use bulkhead_replica::{ReadError, StoreError};
 
 /// Why a call was not done.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -53,7 +55,7 @@ pub enum OpError {
     /// The control plane, which hands out bucket names, cannot be reached. Nothing was done.
     #[error("bucket names cannot be claimed now: {0}")]
     NamesUnavailable(String),
-    /// The node has no room for this request now. Nothing was done, nothing was read of the body.
+    /// The node has no room for this request now. Nothing was named.
     #[error("too busy: {0}")]
     SlowDown(&'static str),
     /// Certainly not executed: the request may be repeated here or on another node.
@@ -98,5 +100,28 @@ impl From<Refusal> for OpError {
 impl From<BodyError> for OpError {
     fn from(error: BodyError) -> Self {
         Self::Body(error)
+    }
+}
+
+impl From<StoreError> for OpError {
+    fn from(error: StoreError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<ReadError> for OpError {
+    /// A view precedes everything a call does, so another node may try.
+    fn from(error: ReadError) -> Self {
+        Self::NotExecuted(error.to_string())
+    }
+}
+
+impl From<SubmitError> for OpError {
+    fn from(error: SubmitError) -> Self {
+        match error {
+            SubmitError::NotExecuted(why) => Self::NotExecuted(why),
+            SubmitError::Unknown(why) => Self::Unknown(why),
+            SubmitError::TooLarge { .. } => Self::Internal(error.to_string()),
+        }
     }
 }

@@ -4,8 +4,16 @@
 //! not a body cut short.
 
 use super::{
-    Caller, Cell, OpError, conditions::ReadConditions, egress::ReadStream, range::RangeSpec, read::ObjectHead,
+    Caller, Cell, OpError,
+    action::Call,
+    bucket,
+    conditions::ReadConditions,
+    egress::ReadStream,
+    range::RangeSpec,
+    read::{self, ObjectHead, Selection},
+    store,
 };
+use crate::meta::command::Refusal;
 use std::ops::Range;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +38,13 @@ pub struct Response {
 /// # Errors
 /// `NoSuchBucket`, `NoSuchKey`, [`OpError::NotModified`], [`OpError::ReadConditionFailed`], [`OpError::InvalidRange`],
 /// [`OpError::InvalidPartNumber`].
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<Response, OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Response, OpError> {
+    let Request { bucket, key, range, part_number, conditions } = request;
+    let view = cell.view(caller).await?;
+    let bucket = bucket::in_view(&view, caller, Call::GetObject, &bucket)?;
+    let object = view.object(bucket.id, &key)?.ok_or(Refusal::NoSuchKey)?;
+    let Selection { head, range, bytes } = read::select(&object, &conditions, range, part_number)?;
+    let len = bytes.end - bytes.start;
+    let body = store::read(cell, &view, object.layout, bytes).await?;
+    Ok(Response { head, range, len, body })
 }

@@ -1,7 +1,10 @@
 //! GetObjectAttributes: an object's ETag, size, checksum and parts.
 
-use super::{Caller, Cell, OpError, read::ObjectHead};
-use crate::meta::record::PartSummary;
+use super::{Caller, Cell, OpError, action::Call, bucket, read::ObjectHead};
+use crate::{
+    limits::LIST_KEYS_MAX,
+    meta::{command::Refusal, record::PartSummary},
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -24,6 +27,15 @@ pub struct Response {
 
 /// # Errors
 /// `NoSuchBucket`, `NoSuchKey`.
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<Response, OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Response, OpError> {
+    let view = cell.view(caller).await?;
+    let bucket = bucket::in_view(&view, caller, Call::GetObjectAttributes, &request.bucket)?;
+    let object = view.object(bucket.id, &request.key)?.ok_or(Refusal::NoSuchKey)?;
+    let head = ObjectHead::from(&object);
+    let mut parts: Vec<_> = object.parts.into_iter().filter(|part| part.number > request.after_part).collect();
+    let max = request.max_parts.min(LIST_KEYS_MAX);
+    let more = parts.len() > max;
+    parts.truncate(max);
+    let next = parts.last().filter(|_| more).map(|part| part.number);
+    Ok(Response { head, parts, next })
 }

@@ -1,6 +1,6 @@
 //! HeadBucket and GetBucketLocation: whether a bucket exists, is the caller's, and where it is.
 
-use super::{Caller, Cell, OpError};
+use super::{Caller, Cell, OpError, action::Call, bucket};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -15,6 +15,8 @@ pub struct Response {
 
 /// # Errors
 /// `NoSuchBucket`, or [`OpError::AccessDenied`] when it is another account's.
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<Response, OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Response, OpError> {
+    let view = cell.view(caller).await?;
+    let bucket = bucket::in_view(&view, caller, Call::HeadBucket, &request.bucket)?;
+    Ok(Response { location: bucket.location })
 }

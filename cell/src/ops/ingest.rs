@@ -19,7 +19,10 @@ use crate::{
     },
 };
 use bytes::{Buf as _, Bytes};
-use futures::{StreamExt as _, TryStreamExt as _, stream};
+use futures::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, Fuse},
+};
 use std::future::{Future, ready};
 
 /// How bodies are cut.
@@ -102,7 +105,7 @@ fn within_limit(len: u64) -> Result<(), OpError> {
 
 /// Reads a body chunk by chunk and holds it to its declared length.
 struct Intake<'a> {
-    stream: BodyStream,
+    stream: Fuse<BodyStream>,
     declared: Option<u64>,
     received: u64,
     chunk_bytes: u32,
@@ -113,7 +116,7 @@ struct Intake<'a> {
 
 impl<'a> Intake<'a> {
     fn new(stream: BodyStream, declared: Option<u64>, chunk_bytes: u32, budget: &'a Budget) -> Self {
-        Self { stream, declared, received: 0, chunk_bytes, budget, rest: Bytes::new() }
+        Self { stream: stream.fuse(), declared, received: 0, chunk_bytes, budget, rest: Bytes::new() }
     }
 
     /// The next chunk, full unless it is the last; `None` at the end of the body.

@@ -1,6 +1,10 @@
 //! ListBuckets: the caller's buckets in the order of their names.
 
 use super::{Caller, Cell, OpError, Owner};
+use crate::meta::{
+    list::{BucketsPage, BucketsQuery},
+    record::Bucket,
+};
 use bulkhead_model::Timestamp;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +34,16 @@ pub struct Entry {
 
 /// # Errors
 /// When the index cannot be read in time.
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<Response, OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Response, OpError> {
+    let view = cell.view(caller).await?;
+    let owner = Owner::of(&view, caller.account)?;
+    let Request { prefix, after, max } = request;
+    let query = BucketsQuery {
+        prefix: prefix.as_deref().unwrap_or_default(),
+        after: after.as_deref(),
+        max_buckets: max.unwrap_or(usize::MAX),
+    };
+    let BucketsPage { buckets, next } = view.list_buckets(caller.account, &query)?;
+    let entry = |(name, bucket): (String, Bucket)| Entry { name, created: bucket.created, location: bucket.location };
+    Ok(Response { owner, buckets: buckets.into_iter().map(entry).collect(), next })
 }

@@ -2,13 +2,14 @@
 
 use super::{
     Caller, Cell, OpError,
-    list_objects::{Request, Response},
+    action::Call,
+    list_objects::{self, Request, Response},
 };
 
 /// The objects of a page; each is the `null` version of its key. `after` is the key marker.
 ///
 /// # Errors
 /// `NoSuchBucket`.
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<Response, OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Response, OpError> {
+    list_objects::list(cell, caller, Call::ListObjectVersions, request).await
 }

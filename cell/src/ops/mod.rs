@@ -4,7 +4,9 @@
 //! and applied; a read begins with a linearizable view and stays on it.
 
 pub mod abort_multipart_upload;
+pub mod action;
 pub mod body;
+pub mod bucket;
 pub mod budget;
 pub mod caller;
 pub mod checksum;
@@ -34,9 +36,12 @@ pub mod owner;
 pub mod put_object;
 pub mod range;
 pub mod read;
+pub mod store;
 pub mod upload_id;
 pub mod upload_part;
 pub mod upload_part_copy;
+pub mod uploads;
+pub mod validate;
 
 mod context;
 

@@ -1,9 +1,22 @@
 //! PutObject: bytes first, then the name.
 
-use super::{Caller, Cell, OpError, body::Body};
-use crate::meta::{
-    command::Condition,
-    record::{Checksum, ContentHeaders, Etag},
+use super::{
+    Caller, Cell, OpError,
+    action::Call,
+    body::Body,
+    bucket::{self, Target},
+    conditions,
+    context::{replayed, unexpected},
+    ingest::Ingested,
+    store::{self, Taken},
+    validate,
+};
+use crate::{
+    limits::EARLY_CHECK_BYTES_MIN,
+    meta::{
+        command::{self, Command, Condition, Done},
+        record::{Checksum, ContentHeaders, Etag, Layout},
+    },
 };
 use bulkhead_model::Timestamp;
 
@@ -25,6 +38,76 @@ pub struct Response {
 
 /// # Errors
 /// Nothing is named when there is one, unless it is [`OpError::Unknown`].
-pub async fn run(_cell: &Cell, _caller: &Caller, _request: Request) -> Result<Response, OpError> {
-    todo!()
+pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Response, OpError> {
+    let Request { bucket, key, headers, condition, body } = request;
+    validate::key(&key)?;
+    validate::headers(&headers)?;
+    let target = bucket::for_write(cell, caller, Call::PutObject, &bucket).await?;
+    if body.len.is_none_or(|len| len >= EARLY_CHECK_BYTES_MIN) {
+        check_early(cell, caller, &bucket, &key, &condition).await?;
+    }
+    let taken = store::take(cell, target.bucket.owner, cell.cut, body, caller.deadline).await?;
+    let new = New { key, headers, condition };
+    name(cell, caller, &target, taken, new).await
+}
+
+/// What an object is made of besides its bytes.
+pub(super) struct New {
+    pub key: String,
+    pub headers: ContentHeaders,
+    pub condition: Condition,
+}
+
+/// Gives the bytes taken in their name. Shared with CopyObject.
+pub(super) async fn name(
+    cell: &Cell,
+    caller: &Caller,
+    target: &Target,
+    taken: Taken,
+    new: New,
+) -> Result<Response, OpError> {
+    let layout = match &taken.body.inline {
+        Some(_) => Layout::Inline(taken.blob),
+        None => Layout::Segments(vec![taken.segment()]),
+    };
+    let Ingested { len, etag, checksum, inline } = taken.body;
+    let command = |bucket| {
+        Command::PutObject(command::PutObject {
+            bucket,
+            key: new.key.clone(),
+            condition: new.condition.clone(),
+            len,
+            etag,
+            checksum: checksum.clone(),
+            headers: new.headers.clone(),
+            layout: layout.clone(),
+            body: inline.clone(),
+        })
+    };
+    match target.execute(cell, caller, caller.request, cell.commit_deadline(), command).await? {
+        Done::ObjectPut { etag, modified } => Ok(Response { etag, modified, len, checksum }),
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Refuses a large body before it is read, if its condition does not hold now. The view is linearizable, so the refusal is as good as
+/// the one `apply` would give; small bodies are not worth the round. A repetition of a request that has succeeded is left
+/// to `apply`, which knows its outcome.
+async fn check_early(
+    cell: &Cell,
+    caller: &Caller,
+    bucket: &str,
+    key: &str,
+    condition: &Condition,
+) -> Result<(), OpError> {
+    if *condition == Condition::default() {
+        return Ok(());
+    }
+    let view = cell.view(caller).await?;
+    if replayed(&view, caller)?.is_some() {
+        return Ok(());
+    }
+    let bucket = bucket::in_view(&view, caller, Call::PutObject, bucket)?;
+    let current = view.object(bucket.id, key)?;
+    Ok(conditions::allows_write(condition, current.as_ref().map(|object| &object.etag))?)
 }

@@ -91,7 +91,10 @@ impl Iterator for Pieces {
             self.offset = 0;
         }
         Some(Piece {
-            chunk: chunk_id(segment.blob, u32::try_from(index).expect("an object of 5 TiB in chunks of 64 KiB has fewer")),
+            chunk: chunk_id(
+                segment.blob,
+                u32::try_from(index).expect("an object of 5 TiB in chunks of 64 KiB has fewer"),
+            ),
             range: narrow(start)..narrow(start + len),
         })
     }

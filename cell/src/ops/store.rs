@@ -1,0 +1,115 @@
+//! Between the calls and the chunk store: bodies into blobs, and blobs into bodies.
+
+use super::{
+    Cell, OpError,
+    body::{Body, BodyError, BodyStream},
+    budget::Budget,
+    egress::{self, ReadStream},
+    ingest::{Cut, Ingested, ingest},
+    range::{Piece, Pieces, chunk_id},
+};
+use crate::{
+    chunks::{GetError, PutError},
+    limits::{READ_AHEAD_PIECES, READ_PIECE_BYTES},
+    meta::{
+        record::{BlobId, Layout, Segment},
+        view::IndexView,
+    },
+};
+use bulkhead_model::AccountId;
+use futures::{FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
+use std::ops::Range;
+use tokio::time::Instant;
+
+/// A body that is durable, or small enough to ride along in a command.
+pub struct Taken {
+    pub blob: BlobId,
+    pub body: Ingested,
+    chunk_bytes: u32,
+}
+
+impl Taken {
+    /// Where the body's bytes are.
+    pub fn segment(&self) -> Segment {
+        Segment { blob: self.blob, len: self.body.len, chunk_bytes: self.chunk_bytes }
+    }
+}
+
+/// Takes `body` in under a fresh blob id. What is stored of it is unnamed, and so garbage, until a command names it.
+pub(super) async fn take(
+    cell: &Cell,
+    account: AccountId,
+    cut: Cut,
+    body: Body,
+    deadline: Instant,
+) -> Result<Taken, OpError> {
+    let blob = cell.index.blob_id(deadline).await?;
+    let store = |index, bytes| cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).err_into();
+    let body = ingest(body, cut, &cell.budgets.incoming, store).await?;
+    Ok(Taken { blob, body, chunk_bytes: cut.chunk_bytes })
+}
+
+/// Bytes `range` of an object, as a body that goes out. Returns once the first of them are read.
+pub(super) async fn read(
+    cell: &Cell,
+    view: &IndexView,
+    layout: Layout,
+    range: Range<u64>,
+) -> Result<ReadStream, OpError> {
+    read_within(cell, view, layout, range, cell.budgets.outgoing.clone()).await
+}
+
+/// Bytes `range` of an object, as a body that comes in. Reads ahead within a budget of its own: one that it shared with bodies
+/// going out could be exhausted by those that wait for it.
+pub(super) async fn copy(
+    cell: &Cell,
+    view: &IndexView,
+    layout: Layout,
+    range: Range<u64>,
+) -> Result<BodyStream, OpError> {
+    let budget = Budget::new(u64::from(READ_PIECE_BYTES) * READ_AHEAD_PIECES as u64);
+    let stream = read_within(cell, view, layout, range, budget).await?;
+    Ok(stream.map_err(|fault| BodyError::Unreadable(fault.0)).boxed())
+}
+
+async fn read_within(
+    cell: &Cell,
+    view: &IndexView,
+    layout: Layout,
+    range: Range<u64>,
+    budget: Budget,
+) -> Result<ReadStream, OpError> {
+    let segments = match layout {
+        Layout::Inline(blob) => {
+            let body = view.inline_body(blob)?;
+            let slice = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(body.len());
+            return Ok(egress::of_bytes(body.slice(slice(range.start)..slice(range.end))));
+        }
+        Layout::Segments(segments) => segments,
+    };
+    let cell = cell.clone();
+    let fetch = move |Piece { chunk, range }| {
+        let cell = cell.clone();
+        async move { Ok(cell.chunks.get(chunk, range, cell.chunk_deadline()).await?) }.boxed()
+    };
+    egress::open(Pieces::new(segments, range, READ_PIECE_BYTES), budget, fetch).await
+}
+
+impl From<PutError> for OpError {
+    fn from(error: PutError) -> Self {
+        match error {
+            PutError::DiskFull => Self::SlowDown("the disks have reached their reserve"),
+            PutError::NotEnoughReplicas { .. } | PutError::Deadline => Self::NotExecuted(error.to_string()),
+            PutError::Size { .. } | PutError::Conflict => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<GetError> for OpError {
+    fn from(error: GetError) -> Self {
+        match error {
+            GetError::Unavailable { .. } | GetError::Deadline => Self::NotExecuted(error.to_string()),
+            GetError::Missing { .. } | GetError::Range { .. } => Self::Internal(error.to_string()),
+        }
+    }
+}
