@@ -8,7 +8,7 @@
 use super::OpError;
 use crate::limits::BUDGET_PATIENCE;
 use bytes::Bytes;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -33,6 +33,7 @@ impl Budgets {
 #[derive(Debug, Clone)]
 pub struct Budget {
     free: Arc<Semaphore>,
+    patience: Duration,
 }
 
 /// A share of a budget.
@@ -45,7 +46,7 @@ impl Budget {
     /// A budget of `bytes`.
     pub fn new(bytes: u64) -> Self {
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(bytes)) }
+        Self { free: Arc::new(Semaphore::new(bytes)), patience: BUDGET_PATIENCE }
     }
 
     /// Waits for a share of `bytes`, behind those who asked before.
@@ -53,7 +54,7 @@ impl Budget {
     /// # Errors
     /// [`OpError::SlowDown`] when it is not there within [`BUDGET_PATIENCE`].
     pub async fn take(&self, bytes: u32) -> Result<Share, OpError> {
-        let permit = timeout(BUDGET_PATIENCE, self.free.clone().acquire_many_owned(bytes))
+        let permit = timeout(self.patience, self.free.clone().acquire_many_owned(bytes))
             .await
             .map_err(|_| OpError::SlowDown("the memory for bodies is in use"))?
             .expect("the semaphore is never closed");
@@ -100,9 +101,9 @@ mod tests {
         assert_eq!(budget.free(), 10);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn whoever_waits_too_long_is_told_to_slow_down() {
-        let budget = Budget::new(10);
+        let budget = Budget { patience: Duration::from_millis(1), ..Budget::new(10) };
         let _held = budget.take(7).await.expect("free");
         assert!(matches!(budget.take(4).await, Err(OpError::SlowDown(_))));
     }
