@@ -19,7 +19,8 @@ use crate::{
 };
 use bulkhead_model::Timestamp;
 
-const TO_ITSELF: &str = "This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.";
+const TO_ITSELF: &str = "This copy request is illegal because it is trying to copy an object to itself without changing \
+                         the object's metadata, storage class, website redirect location or encryption attributes.";
 pub(super) const TOO_LARGE: &str =
     "The specified copy source is larger than the maximum allowable size for a copy source: 5368709120";
 
@@ -81,8 +82,7 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     };
     let algorithm = checksum.or(object.checksum.map(|checksum| checksum.algorithm));
     let stated = Stated { checksum: algorithm.map(StatedChecksum::unstated), ..Stated::default() };
-    let stream = store::copy(cell, &view, object.layout, 0..object.len).await?;
-    drop(view);
+    let stream = store::copy(cell, view, object.layout, 0..object.len).await?;
     let body = Body { stream, len: Some(object.len), stated };
     let taken = store::take(cell, target.bucket.owner, cell.cut, body, caller.deadline).await?;
     let put_object::Response { etag, modified, checksum, .. } =

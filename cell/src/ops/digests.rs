@@ -63,14 +63,14 @@ pub struct Hashing {
 }
 
 enum HashingState {
-    Idle(Digests),
-    Busy(JoinHandle<Digests>),
+    Idle(Box<Digests>),
+    Busy(JoinHandle<Box<Digests>>),
 }
 
 impl Hashing {
     /// Continues `digests`.
     pub fn new(digests: Digests) -> Self {
-        Self { state: HashingState::Idle(digests) }
+        Self { state: HashingState::Idle(Box::new(digests)) }
     }
 
     /// Adds bytes, after those before them.
@@ -81,7 +81,7 @@ impl Hashing {
         let mut digests = self.idle().await?;
         if bytes.len() <= HASH_INLINE_BYTES_MAX {
             digests.update(&bytes);
-            return Ok(Self::new(digests));
+            return Ok(Self { state: HashingState::Idle(digests) });
         }
         let busy = spawn_blocking(move || {
             digests.update(&bytes);
@@ -98,7 +98,7 @@ impl Hashing {
         Ok(self.idle().await?.finish())
     }
 
-    async fn idle(self) -> Result<Digests, OpError> {
+    async fn idle(self) -> Result<Box<Digests>, OpError> {
         match self.state {
             HashingState::Idle(digests) => Ok(digests),
             HashingState::Busy(busy) => {

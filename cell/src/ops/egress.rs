@@ -50,3 +50,64 @@ where
     let rest = read.map(|piece: Result<Bytes, OpError>| piece.map_err(|error| ReadFault(error.to_string())));
     Ok(Box::pin(stream::once(ready(Ok(first))).chain(rest)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chunks::ChunkId;
+    use futures::TryStreamExt as _;
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    fn pieces(n: u32) -> impl Iterator<Item = Piece> {
+        (0..n).map(|index| Piece { chunk: ChunkId { blob: 1, index }, range: 0..10 })
+    }
+
+    /// Ten bytes that say which piece they are.
+    fn bytes(piece: &Piece) -> Bytes {
+        vec![u8::try_from(piece.chunk.index).expect("few pieces"); 10].into()
+    }
+
+    #[tokio::test]
+    async fn pieces_come_in_order_and_no_more_than_a_few_ahead() {
+        let fetched = Arc::new(AtomicU32::new(0));
+        let counter = fetched.clone();
+        let fetch = move |piece: Piece| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(bytes(&piece)) }
+        };
+        let budget = Budget::new(1_000);
+        let mut body = open(pieces(20), budget.clone(), fetch).await.expect("readable");
+        for taken in 1..=20 {
+            let piece = body.next().await.expect("twenty pieces").expect("readable");
+            assert_eq!(u32::from(piece[0]), taken - 1);
+            assert!(fetched.load(Ordering::SeqCst) <= taken + READ_AHEAD_PIECES as u32);
+        }
+        assert!(body.next().await.is_none());
+        drop(body);
+        assert_eq!(budget.free(), 1_000);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_first_piece_is_an_error_and_a_later_one_a_fault() {
+        let unreadable = |bad: u32| {
+            move |piece: Piece| {
+                let good = piece.chunk.index != bad;
+                ready(if good { Ok(bytes(&piece)) } else { Err(OpError::Internal("no copy".into())) })
+            }
+        };
+        assert!(matches!(open(pieces(3), Budget::new(100), unreadable(0)).await, Err(OpError::Internal(_))));
+        let body = open(pieces(3), Budget::new(100), unreadable(1)).await.expect("the first is readable");
+        assert!(body.try_collect::<Vec<_>>().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn no_bytes_are_an_empty_body() {
+        let fetch = |piece: Piece| ready(Ok(bytes(&piece)));
+        let body = open(pieces(0), Budget::new(100), fetch).await.expect("nothing to read");
+        assert_eq!(body.count().await, 0);
+        assert_eq!(of_bytes(Bytes::new()).count().await, 0);
+    }
+}

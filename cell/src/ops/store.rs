@@ -60,7 +60,8 @@ pub(super) async fn read(
 }
 
 /// Bytes `range` of an object, as a body that comes in. Reads ahead within a budget of its own: one that it shared with bodies
-/// going out could be exhausted by those that wait for it.
+/// going out could be exhausted by those that wait for it. The view ends here, however
+/// long the copy takes.
 pub(super) async fn copy(
     cell: &Cell,
     view: &IndexView,
@@ -68,7 +69,7 @@ pub(super) async fn copy(
     range: Range<u64>,
 ) -> Result<BodyStream, OpError> {
     let budget = Budget::new(u64::from(READ_PIECE_BYTES) * READ_AHEAD_PIECES as u64);
-    let stream = read_within(cell, view, layout, range, budget).await?;
+    let stream = read_within(cell, &view, layout, range, budget).await?;
     Ok(stream.map_err(|fault| BodyError::Unreadable(fault.0)).boxed())
 }
 
