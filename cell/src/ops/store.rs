@@ -64,7 +64,7 @@ pub(super) async fn read(
 /// long the copy takes.
 pub(super) async fn copy(
     cell: &Cell,
-    view: &IndexView,
+    view: IndexView,
     layout: Layout,
     range: Range<u64>,
 ) -> Result<BodyStream, OpError> {
