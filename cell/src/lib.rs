@@ -8,3 +8,4 @@ pub mod meta;
 pub mod names;
 pub mod ops;
 pub mod peer;
+pub mod s3;

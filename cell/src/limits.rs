@@ -55,3 +55,19 @@ pub const EARLY_CHECK_BYTES_MIN: u64 = 1 << 20;
 /// Keys that one command deletes: of the longest, so many fit an entry.
 pub const DELETE_COMMAND_KEYS_MAX: usize = 250;
 const _: () = assert!(DELETE_COMMAND_KEYS_MAX * (1_024 + 256) <= RAFT_ENTRY_BYTES_MAX);
+/// Bytes of an XML document in a request: 10,000 parts with their checksums, or 1,000 keys of 1,024 bytes with every byte escaped.
+pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of one line of `aws-chunked` framing: a size and a signature, or a trailer.
+pub const CHUNK_HEADER_BYTES_MAX: usize = 1 << 10;
+/// Bytes of the trailers of one body.
+pub const TRAILER_BYTES_MAX: usize = 4 << 10;
+/// How far a request's time may be from ours, as in S3.
+pub const CLOCK_SKEW_SECONDS_MAX: u32 = 15 * 60;
+/// How long a presigned request may be valid, as in S3.
+pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
+/// How long a request waits for the index when its sender does not say.
+pub const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a request waits for the index whatever its sender says.
+pub const REQUEST_PATIENCE_MAX: Duration = Duration::from_secs(60);
+/// One in so many requests that went well is told at level info.
+pub const REQUEST_EVENT_SAMPLE: u128 = 64;

@@ -1,0 +1,194 @@
+//! The request's body before anyone knows whose it is: parked in a slot, then read as a document or streamed as bytes.
+//!
+//! s3s gets a body that reads from the slot, so that its parsers see documents; an object's bytes are taken out of the
+//! slot by the call itself and never pass through s3s, whose `aws-chunked` decoder holds a whole chunk in memory.
+
+use super::{
+    chunked::{Decoder, Trailers},
+    error,
+    stated::{Framing, Stated},
+};
+use crate::{
+    limits::DOCUMENT_BYTES_MAX,
+    ops::body::{Body, BodyError, BodyStream},
+};
+use bulkhead_service::http::BodyError as ConnectionError;
+use bytes::{Bytes, BytesMut};
+use futures::{Stream, StreamExt};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
+use parking_lot::Mutex;
+use s3s::{S3Result, StdError, auth::SecretKey};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+type Inner = UnsyncBoxBody<Bytes, StdError>;
+
+/// Holds the request's body until somebody takes it. Clones share the body.
+#[derive(Clone)]
+pub struct Slot {
+    body: Arc<Mutex<Option<Inner>>>,
+    /// Bytes taken from the connection so far.
+    received: Arc<AtomicU64>,
+}
+
+impl Slot {
+    /// Parks a body as it comes from the connection.
+    pub fn park<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<StdError>,
+    {
+        let body = body.map_err(Into::into).boxed_unsync();
+        Self { body: Arc::new(Mutex::new(Some(body))), received: Arc::default() }
+    }
+
+    /// Bytes of the body read so far, as they were on the wire.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> Option<Inner> {
+        self.body.lock().take()
+    }
+
+    /// What s3s reads: whatever is in the slot when it reads.
+    pub fn for_s3s(&self) -> s3s::Body {
+        s3s::Body::http_body_unsync(SlotBody(self.clone()))
+    }
+
+    /// The frames of the body. How long each may take is the connection's business.
+    fn into_frames(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+        let received = Arc::clone(&self.received);
+        futures::stream::unfold(self.take(), move |body| {
+            let received = Arc::clone(&received);
+            async move {
+                let mut body = body?;
+                loop {
+                    let data = match body.frame().await {
+                        None => return None,
+                        Some(Err(error)) => return Some((Err(cut_short(&error)), None)),
+                        Some(Ok(frame)) => frame.into_data(),
+                    };
+                    if let Ok(data) = data
+                        && !data.is_empty()
+                    {
+                        received.fetch_add(data.len() as u64, Ordering::Relaxed);
+                        return Some((Ok(data), Some(body)));
+                    }
+                }
+            }
+        })
+    }
+
+    /// Reads the whole body as a document, verifies what the headers state about it, and parks it again for s3s.
+    ///
+    /// # Errors
+    /// When the body is too large, stops short, or is not what the headers say.
+    pub async fn read_document(&self, stated: &Stated) -> S3Result<()> {
+        if stated.framing != Framing::Plain {
+            return Err(s3s::s3_error!(NotImplemented, "A document cannot be sent as aws-chunked."));
+        }
+        if stated.len.is_some_and(|len| len > DOCUMENT_BYTES_MAX as u64) {
+            return Err(too_large());
+        }
+        let mut document = BytesMut::new();
+        let mut frames = std::pin::pin!(self.clone().into_frames());
+        while let Some(frame) = frames.next().await {
+            let frame = frame.map_err(|fault| error::respond(fault.into()))?;
+            if document.len() + frame.len() > DOCUMENT_BYTES_MAX {
+                return Err(too_large());
+            }
+            document.extend_from_slice(&frame);
+        }
+        stated.verify_document(&document).map_err(error::respond)?;
+        *self.body.lock() = Some(Full::new(document.freeze()).map_err(|never| match never {}).boxed_unsync());
+        Ok(())
+    }
+
+    /// The body as an object's bytes, decoded, with what the headers (and in the end the trailer) state about them.
+    /// `secret` is the one that signed the request.
+    pub fn into_bytes(self, stated: Stated, secret: &SecretKey) -> Body {
+        let trailers = Arc::new(Mutex::new(None));
+        let decoder = match &stated.framing {
+            Framing::Plain => None,
+            Framing::Unsigned => Some(Decoder::unsigned()),
+            Framing::Signed(signed) => Some(Decoder::signed(signed.signer(secret.expose()), signed.trailer)),
+        };
+        let frames = self.into_frames();
+        let stream: BodyStream = match decoder {
+            None => Box::pin(frames),
+            Some(decoder) => decoded(frames, decoder, &trailers),
+        };
+        stated.into_body(stream, trailers)
+    }
+}
+
+fn cut_short(error: &StdError) -> BodyError {
+    match error.downcast_ref::<ConnectionError>() {
+        Some(ConnectionError::Stalled(_)) => BodyError::TooSlow,
+        Some(ConnectionError::Broken(_)) | None => BodyError::Incomplete(error.to_string()),
+    }
+}
+
+fn too_large() -> s3s::S3Error {
+    s3s::s3_error!(MaxMessageLengthExceeded, "Your request was too large: a document has at most {DOCUMENT_BYTES_MAX} bytes.")
+}
+
+/// Where the decoder leaves the trailers when the body has ended well.
+pub type TrailerCell = Arc<Mutex<Option<Trailers>>>;
+
+fn decoded<S>(frames: S, decoder: Decoder, trailers: &TrailerCell) -> BodyStream
+where
+    S: Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
+{
+    struct Decoding<S> {
+        frames: Pin<Box<S>>,
+        input: Bytes,
+        decoder: Decoder,
+        trailers: TrailerCell,
+    }
+    let start = Decoding { frames: Box::pin(frames), input: Bytes::new(), decoder, trailers: Arc::clone(trailers) };
+    let stream = futures::stream::try_unfold(Some(start), |state| async move {
+        let Some(mut state) = state else { return Ok(None) };
+        loop {
+            if let Some(payload) = state.decoder.next(&mut state.input)? {
+                return Ok(Some((payload, Some(state))));
+            }
+            match state.frames.next().await {
+                Some(frame) => state.input = frame?,
+                None => {
+                    let trailers = state.decoder.finish()?;
+                    *state.trailers.lock() = Some(trailers);
+                    return Ok(None);
+                }
+            }
+        }
+    });
+    Box::pin(stream)
+}
+
+/// A body that reads from the slot.
+struct SlotBody(Slot);
+
+impl http_body::Body for SlotBody {
+    type Data = Bytes;
+    type Error = StdError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        match self.0.body.lock().as_mut() {
+            Some(body) => Pin::new(body).poll_frame(cx),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.body.lock().as_ref().map_or_else(SizeHint::default, |body| body.size_hint())
+    }
+}
