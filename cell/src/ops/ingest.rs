@@ -50,7 +50,7 @@ pub struct Ingested {
 pub async fn ingest<S, F>(body: Body, cut: Cut, budget: &Budget, store: S) -> Result<Ingested, OpError>
 where
     S: Fn(u32, Bytes) -> F,
-    F: Future<Output = Result<(), OpError>>,
+    F: Future<Output = Result<(), OpError>> + Send,
 {
     let Body { stream, len: declared, stated } = body;
     if let Some(declared) = declared {
@@ -79,7 +79,7 @@ async fn store_chunks<S, F>(
 ) -> Result<digests::Digested, OpError>
 where
     S: Fn(u32, Bytes) -> F,
-    F: Future<Output = Result<(), OpError>>,
+    F: Future<Output = Result<(), OpError>> + Send,
 {
     let mut hashing = Some(hashing.add(first.clone()).await?);
     let rest = stream::try_unfold((intake, &mut hashing), |(intake, hashing)| async move {
@@ -87,7 +87,8 @@ where
         let before = hashing.take().expect("put back below, or the stream has ended with an error");
         *hashing = Some(before.add(chunk.clone()).await?);
         Ok(Some((chunk, (intake, hashing))))
-    });
+    })
+    .boxed();
     let chunks = stream::once(ready(Ok(first))).chain(rest);
     chunks
         .zip(stream::iter(0_u32..))

@@ -44,7 +44,8 @@ pub(super) async fn take(
     deadline: Instant,
 ) -> Result<Taken, OpError> {
     let blob = cell.index.blob_id(deadline).await?;
-    let store = |index, bytes| cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).err_into();
+    let store =
+        |index, bytes| cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).err_into().boxed();
     let body = ingest(body, cut, &cell.budgets.incoming, store).await?;
     Ok(Taken { blob, body, chunk_bytes: cut.chunk_bytes })
 }

@@ -138,7 +138,10 @@ fn cut_short(error: &StdError) -> BodyError {
 }
 
 fn too_large() -> s3s::S3Error {
-    s3s::s3_error!(MaxMessageLengthExceeded, "Your request was too large: a document has at most {DOCUMENT_BYTES_MAX} bytes.")
+    s3s::s3_error!(
+        MaxMessageLengthExceeded,
+        "Your request was too large: a document has at most {DOCUMENT_BYTES_MAX} bytes."
+    )
 }
 
 /// Where the decoder leaves the trailers when the body has ended well.

@@ -20,7 +20,9 @@ pub async fn list_buckets(api: &Api, request: Request<dto::ListBucketsInput>) ->
         None => None,
         Some(max) => {
             let max = usize::try_from(max).ok().filter(|max| (1..=10_000).contains(max));
-            Some(max.ok_or_else(|| s3_error!(InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000"))?)
+            Some(max.ok_or_else(|| {
+                s3_error!(InvalidArgument, "Argument max-buckets must be an integer between 1 and 10000")
+            })?)
         }
     };
     let asked = list_buckets::Request {
@@ -74,7 +76,8 @@ pub async fn create_bucket(api: &Api, request: Request<dto::CreateBucketInput>) 
         }
         Some(_) => return Err(s3_error!(NotImplemented, "Directory buckets are not implemented.")),
     };
-    let created = create_bucket::run(&api.cell, &caller, create_bucket::Request { bucket: bucket.clone(), location }).await;
+    let created =
+        create_bucket::run(&api.cell, &caller, create_bucket::Request { bucket: bucket.clone(), location }).await;
     match created {
         Ok(()) => {}
         // As S3 does in its first region, and only there.

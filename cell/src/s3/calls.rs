@@ -49,7 +49,9 @@ impl Action {
     pub fn writes(self) -> bool {
         match self {
             Self::CreateBucket | Self::DeleteBucket | Self::WriteObject | Self::DeleteObject => true,
-            Self::ListAccount | Self::ListBucket | Self::ReadBucketSettings | Self::ReadObject | Self::ReadUploads => false,
+            Self::ListAccount | Self::ListBucket | Self::ReadBucketSettings | Self::ReadObject | Self::ReadUploads => {
+                false
+            }
         }
     }
 }
@@ -138,12 +140,52 @@ impl S3Op {
 /// Query parameters by which S3 chooses between calls, or between versions and parts. One that the chosen call does not
 /// understand is refused: the client meant another call.
 pub const SELECTORS: &[&str] = &[
-    "abac", "accelerate", "acl", "analytics", "annotation", "append", "attributes", "cors", "delete", "encryption", "events",
-    "intelligent-tiering", "inventory", "legal-hold", "lifecycle", "list-type", "location", "logging", "metadataConfiguration",
-    "metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock",
-    "ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication",
-    "requestPayment", "restore", "retention", "select", "select-type", "session", "tagging", "torrent", "uploadId", "uploads",
-    "versionId", "versioning", "versions", "website",
+    "abac",
+    "accelerate",
+    "acl",
+    "analytics",
+    "annotation",
+    "append",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "events",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "list-type",
+    "location",
+    "logging",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "partNumber",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "select-type",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versionId",
+    "versioning",
+    "versions",
+    "website",
 ];
 
 /// Calls that S3 has and this cell answers with `501 NotImplemented`.

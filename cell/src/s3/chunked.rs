@@ -236,7 +236,9 @@ mod tests {
 
     #[test]
     fn a_body_that_stops_short_is_incomplete() {
-        for wire in [&b""[..], b"5", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\nx-amz-checksum"] {
+        for wire in
+            [&b""[..], b"5", b"5\r\nhel", b"5\r\nhello", b"5\r\nhello\r\n", b"5\r\nhello\r\n0\r\nx-amz-checksum"]
+        {
             assert!(matches!(unsigned(wire), Err(BodyError::Incomplete(_))), "{}", String::from_utf8_lossy(wire));
         }
     }

@@ -148,8 +148,11 @@ pub fn kind_of(text: &str) -> S3Result<ChecksumKind> {
 /// `InvalidRequest`
 pub fn algorithm_of(name: &str) -> S3Result<ChecksumAlgorithm> {
     super::stated::algorithm(name).ok_or_else(|| {
-        s3_error!(InvalidRequest, "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
-                                   [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]")
+        s3_error!(
+            InvalidRequest,
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: \
+                                   [CRC32, CRC32C, CRC64NVME, SHA1, SHA256]"
+        )
     })
 }
 

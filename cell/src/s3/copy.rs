@@ -118,5 +118,8 @@ pub async fn upload_part_copy(
     if let Some(checksum) = &copied.checksum {
         put_checksum!(result, checksum.algorithm, convert::checksum_text(checksum, None));
     }
-    Ok(S3Response::new(dto::UploadPartCopyOutput { copy_part_result: Some(result), ..dto::UploadPartCopyOutput::default() }))
+    Ok(S3Response::new(dto::UploadPartCopyOutput {
+        copy_part_result: Some(result),
+        ..dto::UploadPartCopyOutput::default()
+    }))
 }

@@ -44,13 +44,20 @@ pub async fn delete_objects(api: &Api, request: Request<dto::DeleteObjectsInput>
             Err(error) => errors.push(failed(key, None, &respond(error))),
         }
     }
-    Ok(S3Response::new(dto::DeleteObjectsOutput { deleted: Some(deleted), errors: Some(errors), request_charged: None }))
+    Ok(S3Response::new(dto::DeleteObjectsOutput {
+        deleted: Some(deleted),
+        errors: Some(errors),
+        request_charged: None,
+    }))
 }
 
 /// One object of the list: what to delete, or why this one cannot be.
 fn wanted(named: &dto::ObjectIdentifier) -> S3Result<Result<DeleteObject, dto::Error>> {
     if named.last_modified_time.is_some() || named.size.is_some() {
-        return Err(s3_error!(NotImplemented, "LastModifiedTime and Size as conditions of a deletion are not implemented."));
+        return Err(s3_error!(
+            NotImplemented,
+            "LastModifiedTime and Size as conditions of a deletion are not implemented."
+        ));
     }
     if let Some(version) = &named.version_id
         && let Err(error) = validate::version(version)

@@ -4,13 +4,7 @@
 
 use crate::{
     meta::command::Refusal,
-    ops::{
-        OpError,
-        body::BodyError,
-        checksum,
-        error::Digest,
-        etag,
-    },
+    ops::{OpError, body::BodyError, checksum, error::Digest, etag},
 };
 use bulkhead_model::headers;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -81,16 +75,20 @@ fn answer(error: &OpError) -> Answer {
             Answer::new(S3ErrorCode::InvalidRange, "The requested range is not satisfiable")
                 .with(header::CONTENT_RANGE, format!("bytes */{len}"))
         }
-        OpError::InvalidPartNumber { .. } => {
-            Answer::custom("InvalidPartNumber", StatusCode::RANGE_NOT_SATISFIABLE, "The requested partnumber is not satisfiable")
-        }
+        OpError::InvalidPartNumber { .. } => Answer::custom(
+            "InvalidPartNumber",
+            StatusCode::RANGE_NOT_SATISFIABLE,
+            "The requested partnumber is not satisfiable",
+        ),
         OpError::BadDigest(digest) => bad_digest(*digest),
-        OpError::IncompleteBody { .. } => {
-            Answer::new(S3ErrorCode::IncompleteBody, "You did not provide the number of bytes specified by the Content-Length HTTP header.")
-        }
-        OpError::BodyLongerThanDeclared { .. } => {
-            Answer::new(S3ErrorCode::IncompleteBody, "You provided more bytes than specified by the Content-Length HTTP header.")
-        }
+        OpError::IncompleteBody { .. } => Answer::new(
+            S3ErrorCode::IncompleteBody,
+            "You did not provide the number of bytes specified by the Content-Length HTTP header.",
+        ),
+        OpError::BodyLongerThanDeclared { .. } => Answer::new(
+            S3ErrorCode::IncompleteBody,
+            "You provided more bytes than specified by the Content-Length HTTP header.",
+        ),
         OpError::Body(fault) => body_fault(fault),
         OpError::KeyTooLong { .. } => Answer::new(S3ErrorCode::KeyTooLongError, "Your key is too long"),
         OpError::MetadataTooLarge { .. } => {
@@ -123,9 +121,7 @@ fn refused(refusal: &Refusal) -> Answer {
         }
         Refusal::NoSuchAccount => access_denied(),
         // Answers to the admin API's commands; a tenant's call cannot get them.
-        Refusal::AccountNotEmpty { .. }
-        | Refusal::KeyOfAnotherAccount
-        | Refusal::TooManyKeys { .. } => internal(),
+        Refusal::AccountNotEmpty { .. } | Refusal::KeyOfAnotherAccount | Refusal::TooManyKeys { .. } => internal(),
         Refusal::BucketAlreadyOwnedByYou => Answer::new(
             S3ErrorCode::BucketAlreadyOwnedByYou,
             "Your previous request to create the named bucket succeeded and you already own it.",
@@ -140,7 +136,9 @@ fn refused(refusal: &Refusal) -> Answer {
             "A conflicting conditional operation is currently in progress against this resource. Please try again.",
         ),
         Refusal::NoSuchBucket => Answer::new(S3ErrorCode::NoSuchBucket, "The specified bucket does not exist"),
-        Refusal::BucketNotEmpty => Answer::new(S3ErrorCode::BucketNotEmpty, "The bucket you tried to delete is not empty"),
+        Refusal::BucketNotEmpty => {
+            Answer::new(S3ErrorCode::BucketNotEmpty, "The bucket you tried to delete is not empty")
+        }
         Refusal::NoSuchKey => Answer::new(S3ErrorCode::NoSuchKey, "The specified key does not exist."),
         Refusal::PreconditionFailed => Answer::new(
             S3ErrorCode::PreconditionFailed,
@@ -151,40 +149,45 @@ fn refused(refusal: &Refusal) -> Answer {
             S3ErrorCode::NoSuchUpload,
             "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
         ),
-        Refusal::InvalidPart { number } => Answer::new(
-            S3ErrorCode::InvalidPart,
-            format!(
-                "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified \
-                 entity tag may not match the part's entity tag. (part {number})"
-            ),
-        ),
+        Refusal::InvalidPart { number } => invalid_part(*number),
         Refusal::InvalidPartOrder => Answer::new(
             S3ErrorCode::InvalidPartOrder,
             "The list of parts was not in ascending order. Parts must be ordered by part number.",
         ),
-        Refusal::EntityTooSmall { number, len, min } => Answer::new(
+        Refusal::EntityTooSmall { .. } => Answer::new(
             S3ErrorCode::EntityTooSmall,
-            format!(
-                "Your proposed upload is smaller than the minimum allowed size: part {number} has {len} bytes, every part but \
-                 the last must have {min}."
-            ),
+            format!("Your proposed upload is smaller than the minimum allowed size: {refusal}."),
         ),
         Refusal::EntityTooLarge { len, max } => Answer::new(
             S3ErrorCode::EntityTooLarge,
             format!("Your proposed upload exceeds the maximum allowed size: {len} bytes, at most {max} are allowed."),
         ),
-        Refusal::BadDigest => {
-            Answer::new(S3ErrorCode::BadDigest, "The checksum or size you specified is not that of the parts put together.")
-        }
+        Refusal::BadDigest => Answer::new(
+            S3ErrorCode::BadDigest,
+            "The checksum or size you specified is not that of the parts put together.",
+        ),
         // Not a 5xx that clients repeat: repeating cannot help.
-        Refusal::CellFull { .. } => Answer::custom("InsufficientStorage", StatusCode::INSUFFICIENT_STORAGE, refusal.to_string()),
-        Refusal::TooManyBuckets { .. } => {
-            Answer::new(S3ErrorCode::TooManyBuckets, format!("You have attempted to create more buckets than allowed: {refusal}"))
+        Refusal::CellFull { .. } => {
+            Answer::custom("InsufficientStorage", StatusCode::INSUFFICIENT_STORAGE, refusal.to_string())
         }
+        Refusal::TooManyBuckets { .. } => Answer::new(
+            S3ErrorCode::TooManyBuckets,
+            format!("You have attempted to create more buckets than allowed: {refusal}"),
+        ),
         Refusal::TooManyUploads { .. } => {
             Answer::new(S3ErrorCode::InvalidRequest, format!("There are too many uploads in progress: {refusal}"))
         }
     }
+}
+
+fn invalid_part(number: u16) -> Answer {
+    Answer::new(
+        S3ErrorCode::InvalidPart,
+        format!(
+            "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified \
+             entity tag may not match the part's entity tag. (part {number})"
+        ),
+    )
 }
 
 fn bad_digest(digest: Digest) -> Answer {

@@ -88,7 +88,8 @@ fn signed(value: &str, headers: &HeaderMap) -> S3Result<()> {
     if !value.starts_with(Authorization::ALGORITHM) {
         return Err(s3_error!(InvalidArgument, "Unsupported Authorization Type"));
     }
-    let malformed = || s3_error!(AuthorizationHeaderMalformed, "The authorization header that you provided is not valid.");
+    let malformed =
+        || s3_error!(AuthorizationHeaderMalformed, "The authorization header that you provided is not valid.");
     let authorization = Authorization::parse(value).ok_or_else(malformed)?;
     service(&authorization.scope)?;
     covered(&authorization.signed_headers, headers)
@@ -96,7 +97,10 @@ fn signed(value: &str, headers: &HeaderMap) -> S3Result<()> {
 
 fn presign<'q>(get: impl Fn(&str) -> Option<&'q str>, headers: &HeaderMap) -> S3Result<()> {
     let missing = |name: &str| {
-        s3_error!(AuthorizationQueryParametersError, "Query-string authentication version 4 needs the parameter {name}.")
+        s3_error!(
+            AuthorizationQueryParametersError,
+            "Query-string authentication version 4 needs the parameter {name}."
+        )
     };
     let required = |name: &'static str| get(name).ok_or_else(|| missing(name));
     for name in ["X-Amz-Algorithm", "X-Amz-Signature", "X-Amz-Date"] {
@@ -105,13 +109,14 @@ fn presign<'q>(get: impl Fn(&str) -> Option<&'q str>, headers: &HeaderMap) -> S3
     if get("X-Amz-Algorithm") != Some(Authorization::ALGORITHM) {
         return Err(s3_error!(AuthorizationQueryParametersError, "X-Amz-Algorithm only supports AWS4-HMAC-SHA256"));
     }
-    let scope = Scope::parse(required("X-Amz-Credential")?).ok_or_else(|| {
-        s3_error!(AuthorizationQueryParametersError, "Error parsing the X-Amz-Credential parameter")
-    })?;
+    let scope = Scope::parse(required("X-Amz-Credential")?)
+        .ok_or_else(|| s3_error!(AuthorizationQueryParametersError, "Error parsing the X-Amz-Credential parameter"))?;
     service(&scope)?;
     match required("X-Amz-Expires")?.parse::<i64>() {
         Err(_) => Err(s3_error!(AuthorizationQueryParametersError, "X-Amz-Expires should be a number")),
-        Ok(seconds) if seconds < 1 => Err(s3_error!(AuthorizationQueryParametersError, "X-Amz-Expires must be positive")),
+        Ok(seconds) if seconds < 1 => {
+            Err(s3_error!(AuthorizationQueryParametersError, "X-Amz-Expires must be positive"))
+        }
         Ok(seconds) if seconds > PRESIGN_SECONDS_MAX => Err(s3_error!(
             AuthorizationQueryParametersError,
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than \
@@ -130,7 +135,10 @@ fn covered(signed: &[String], headers: &HeaderMap) -> S3Result<()> {
         headers.keys().map(|name| name.as_str()).filter(|name| must_be(name) && !is_signed(name)).collect();
     if !is_signed("host") || !unsigned.is_empty() {
         let which = if unsigned.is_empty() { "host".to_owned() } else { unsigned.join(", ") };
-        return Err(s3_error!(AccessDenied, "There were headers present in the request which were not signed: {which}"));
+        return Err(s3_error!(
+            AccessDenied,
+            "There were headers present in the request which were not signed: {which}"
+        ));
     }
     Ok(())
 }

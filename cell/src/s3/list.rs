@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn a_listed_object_is_written_as_s3_writes_it() {
-        let owner = Owner { account: AccountId::new(AccountId::FIRST).expect("in range"), display_name: "me".to_owned() };
+        let owner =
+            Owner { account: AccountId::new(AccountId::FIRST).expect("in range"), display_name: "me".to_owned() };
         let entry = list_objects::Entry {
             key: "a&b".to_owned(),
             len: 5,

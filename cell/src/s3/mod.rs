@@ -6,7 +6,6 @@
 
 mod access;
 mod api;
-mod probe;
 mod auth;
 mod body;
 mod bucket;
@@ -31,7 +30,11 @@ mod sigv4;
 mod stated;
 mod validate;
 
-use crate::{limits::{CLOCK_SKEW_SECONDS_MAX, DOCUMENT_BYTES_MAX}, meta::seal::CellKey, ops::Cell};
+use crate::{
+    limits::{CLOCK_SKEW_SECONDS_MAX, DOCUMENT_BYTES_MAX},
+    meta::seal::CellKey,
+    ops::Cell,
+};
 use body::Slot;
 use bulkhead_model::{CellId, NodeId};
 use bytes::Bytes;

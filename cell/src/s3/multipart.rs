@@ -14,8 +14,8 @@ use crate::{
     limits::PART_NUMBER_MAX,
     meta::record::UploadId,
     ops::{
-        abort_multipart_upload, complete_multipart_upload, create_multipart_upload, etag, list_multipart_uploads, list_parts,
-        upload_id, upload_part,
+        abort_multipart_upload, complete_multipart_upload, create_multipart_upload, etag, list_multipart_uploads,
+        list_parts, upload_id, upload_part,
     },
 };
 use s3s::{S3Response, S3Result, dto, s3_error};
@@ -158,8 +158,9 @@ pub async fn list_parts(api: &Api, request: Request<dto::ListPartsInput>) -> Rep
     let caller = context(&request)?.caller()?;
     let input = request.input;
     let max = page_size(input.max_parts, "max-parts")?;
-    let after = u16::try_from(input.part_number_marker.unwrap_or_default())
-        .map_err(|_| s3_error!(InvalidArgument, "Argument part-number-marker must be an integer between 0 and 65535"))?;
+    let after = u16::try_from(input.part_number_marker.unwrap_or_default()).map_err(|_| {
+        s3_error!(InvalidArgument, "Argument part-number-marker must be an integer between 0 and 65535")
+    })?;
     let asked = list_parts::Request {
         bucket: input.bucket.clone(),
         key: input.key.clone(),
@@ -261,7 +262,8 @@ mod tests {
     #[test]
     fn a_listed_part_needs_its_number_and_its_tag() {
         let tag = dto::ETag::Strong("ab".repeat(16));
-        let whole = dto::CompletedPart { part_number: Some(3), e_tag: Some(tag.clone()), ..dto::CompletedPart::default() };
+        let whole =
+            dto::CompletedPart { part_number: Some(3), e_tag: Some(tag.clone()), ..dto::CompletedPart::default() };
         let read = listed(&whole).expect("whole");
         assert_eq!((read.number, read.etag.map(|etag| etag.md5)), (3, Some([0xab; 16])));
         let code = |part: &dto::CompletedPart| listed(part).expect_err("refused").code().as_str().to_owned();

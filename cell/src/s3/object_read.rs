@@ -140,7 +140,10 @@ mod tests {
     #[test]
     fn a_range_is_206_and_says_which_without_the_checksum_of_the_whole() {
         let (status, headers) = answer(Some(2..5), 3);
-        assert_eq!((status, &headers[header::CONTENT_RANGE]), (StatusCode::PARTIAL_CONTENT, &HeaderValue::from_static("bytes 2-4/10")));
+        assert_eq!(
+            (status, &headers[header::CONTENT_RANGE]),
+            (StatusCode::PARTIAL_CONTENT, &HeaderValue::from_static("bytes 2-4/10"))
+        );
         assert!(!headers.contains_key("x-amz-checksum-crc32"));
     }
 }

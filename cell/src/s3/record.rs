@@ -12,7 +12,8 @@ use tracing::Span;
 
 /// The span of one request, a child of the sender's.
 pub fn span(request: &RequestCx, head: &Parts) -> Span {
-    let span = tracing::info_span!("s3", request_id = %request.id, method = %head.method, operation = tracing::field::Empty);
+    let span =
+        tracing::info_span!("s3", request_id = %request.id, method = %head.method, operation = tracing::field::Empty);
     trace_context::set_parent(&span, &head.headers);
     span
 }
@@ -60,7 +61,8 @@ impl Record {
         let total = now - self.request.started;
         let called = self.request.call.get().map_or(self.request.started, |(_, at)| *at);
         self.span.record("operation", operation);
-        metrics::counter!("s3_requests_total", "operation" => operation, "status" => self.status.as_str().to_owned()).increment(1);
+        metrics::counter!("s3_requests_total", "operation" => operation, "status" => self.status.as_str().to_owned())
+            .increment(1);
         metrics::histogram!("s3_request_seconds", "operation" => operation).record(total.as_secs_f64());
         metrics::counter!("s3_bytes_total", "direction" => "in").increment(self.request.body.received());
         metrics::counter!("s3_bytes_total", "direction" => "out").increment(self.sent);

@@ -174,7 +174,8 @@ mod tests {
     }
 
     fn refused(code: S3ErrorCode, message: Option<&'static str>) -> HttpResponse {
-        let error = message.map_or_else(|| S3Error::new(code.clone()), |text| S3Error::with_message(code.clone(), text));
+        let error =
+            message.map_or_else(|| S3Error::new(code.clone()), |text| S3Error::with_message(code.clone(), text));
         error.to_http_response().expect("serializable")
     }
 

@@ -131,7 +131,12 @@ mod tests {
 
     #[test]
     fn a_malformed_authorization_header_is_none() {
-        for bad in ["", "AWS AKIA:sig", "AWS4-HMAC-SHA256", "AWS4-HMAC-SHA256 Credential=a/b/c/d, Signature=e, SignedHeaders=f"] {
+        for bad in [
+            "",
+            "AWS AKIA:sig",
+            "AWS4-HMAC-SHA256",
+            "AWS4-HMAC-SHA256 Credential=a/b/c/d, Signature=e, SignedHeaders=f",
+        ] {
             assert_eq!(Authorization::parse(bad), None, "{bad}");
         }
     }

@@ -166,7 +166,9 @@ fn framing(headers: &HeaderMap, content: Option<&str>) -> S3Result<Framing> {
         (Some(authorization), Some(date)) => {
             Ok(Framing::Signed(Box::new(Signed { authorization, date: date.to_owned(), trailer })))
         }
-        (_, _) => Err(s3_error!(InvalidRequest, "A streaming signature needs the Authorization and x-amz-date headers.")),
+        (_, _) => {
+            Err(s3_error!(InvalidRequest, "A streaming signature needs the Authorization and x-amz-date headers."))
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Pure. A parameter or header that asks for something not built is refused by name, never passed over.
 
-use super::{calls::{S3Op, SELECTORS}, stated::text};
+use super::{
+    calls::{S3Op, SELECTORS},
+    stated::text,
+};
 use bulkhead_model::names::check_bucket_name;
 use http::HeaderMap;
 use s3s::{S3Result, path::S3Path, s3_error};
@@ -92,7 +95,10 @@ pub fn headers(op: S3Op, headers: &HeaderMap) -> S3Result<()> {
     if let Some(class) = text(headers, "x-amz-storage-class")?
         && class != "STANDARD"
     {
-        return Err(s3_error!(InvalidStorageClass, "The storage class you specified is not valid: there is STANDARD only."));
+        return Err(s3_error!(
+            InvalidStorageClass,
+            "The storage class you specified is not valid: there is STANDARD only."
+        ));
     }
     if headers.contains_key("x-amz-security-token") {
         return Err(s3_error!(InvalidToken, "The provided token is malformed or otherwise invalid."));
