@@ -12,7 +12,7 @@ use crate::{
     },
     names::Names,
 };
-use bulkhead_model::{RequestId, blueprint::Sizes};
+use bulkhead_model::{Epoch, RequestId, blueprint::Sizes};
 use bulkhead_service::Env;
 use tokio::time::Instant;
 
@@ -69,7 +69,8 @@ impl Cell {
     pub(super) async fn view(&self, caller: &Caller) -> Result<IndexView, OpError> {
         let view = self.index.read(caller.deadline).await?;
         if let Some((account, epoch)) = caller.routed {
-            let current = view.epoch(account)?.ok_or(Refusal::NoSuchAccount)?;
+            // As `apply` has it: an account that is not here at all has epoch 0.
+            let current = view.epoch(account)?.unwrap_or(Epoch(0));
             if current != epoch {
                 return Err(Refusal::Moved { current }.into());
             }

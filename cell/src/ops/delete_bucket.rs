@@ -1,4 +1,5 @@
-//! DeleteBucket: an empty bucket goes; its name is given back to the control plane by a job.
+//! DeleteBucket: a bucket without objects goes, and with it its uploads in progress; its name is given back to the control
+//! plane by a job.
 
 use super::{
     Caller, Cell, OpError,
@@ -14,7 +15,7 @@ pub struct Request {
 }
 
 /// # Errors
-/// `NoSuchBucket`, `BucketNotEmpty` (objects or uploads).
+/// `NoSuchBucket`, `BucketNotEmpty`.
 pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<(), OpError> {
     let view = cell.view(caller).await?;
     match bucket::in_view(&view, caller, Call::DeleteBucket, &request.bucket) {
