@@ -1,1 +1,118 @@
-//! Finds the account's cell and streams bytes both ways.
+//! The router: finds the account's cell, streams bytes both ways, picks a healthy node.
+//!
+//! Must not know S3's semantics beyond what names a bucket and a key, nor storage.
+
+pub mod admin;
+pub mod config;
+pub mod error;
+pub mod limits;
+pub mod phases;
+pub mod routing;
+pub mod upstream;
+
+use bulkhead_model::RoutingTable;
+use bulkhead_service::{
+    Env,
+    client::{Client, Endpoints},
+    config::{ConfigError, read_token},
+    http::{Options, RequestBody, Running, serve},
+    shutdown,
+    telemetry::Metrics,
+    tls,
+};
+use config::Config;
+use http::Request;
+use routing::{SavedError, Sync, Table};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use tokio::sync::Semaphore;
+use upstream::Upstreams;
+
+/// What serving a request needs.
+#[derive(Debug)]
+pub struct Router {
+    pub env: Env,
+    pub domains: Vec<String>,
+    pub table: Arc<Table>,
+    pub upstreams: Arc<Upstreams>,
+    /// One for each request in flight.
+    pub slots: Arc<Semaphore>,
+    /// One for each request that waits for a key or a bucket to become known.
+    pub unknown: Semaphore,
+}
+
+/// Why a router could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    #[error("cannot listen on {address}: {why}")]
+    Listen { address: SocketAddr, why: std::io::Error },
+}
+
+/// A router that serves.
+#[derive(Debug)]
+pub struct Started {
+    env: Env,
+    s3: Running,
+    admin: Running,
+    pub table: Arc<Table>,
+}
+
+impl Started {
+    /// Where clients come.
+    pub fn s3(&self) -> SocketAddr {
+        self.s3.address
+    }
+
+    /// Where health and metrics are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin.address
+    }
+
+    /// Lets the requests in flight end, then stops. Says whether everything ended in time.
+    pub async fn stop(self) -> bool {
+        shutdown::drain(&self.env, vec![self.s3, self.admin], limits::SHUTDOWN_PATIENCE).await
+    }
+}
+
+/// Starts a router with the table it saved last, and keeps that up to date from then on.
+///
+/// # Errors
+/// When a file it needs cannot be read or an address cannot be bound.
+pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Started, StartError> {
+    let tls = config.tls.as_ref().map(tls::mutual_client).transpose()?;
+    let token = read_token(&config.control_plane_token_file)?;
+    let control_plane = Endpoints::new(Client::new(Some(&token), tls.clone()), &config.control_plane);
+    let upstreams = Arc::new(Upstreams::new(env.clone(), tls));
+    let reconciled = Arc::clone(&upstreams);
+    let on_publish = Box::new(move |table: &RoutingTable| reconciled.reconcile(table));
+    let table = Arc::new(Table::new(saved_table(config), on_publish));
+    let router = Arc::new(Router {
+        env: env.clone(),
+        domains: config.domains.clone(),
+        table: Arc::clone(&table),
+        upstreams: Arc::clone(&upstreams),
+        slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX)),
+        unknown: Semaphore::new(limits::UNKNOWN_WAITING_MAX),
+    });
+    upstreams.start_probing();
+    let sync = Sync { env: env.clone(), table: Arc::clone(&table), control_plane, data: config.data.clone() };
+    sync.start();
+    let handler = tower::service_fn(move |request: Request<RequestBody>| {
+        let router = Arc::clone(&router);
+        async move { Ok::<_, Infallible>(phases::serve(&router, request).await) }
+    });
+    let refused = |address: SocketAddr| move |why| StartError::Listen { address, why };
+    let s3 = serve(&env, config.s3, Options::new("s3"), handler).await.map_err(refused(config.s3))?;
+    let admin = admin::routes(metrics, Arc::clone(&table));
+    let admin = serve(&env, config.admin, Options::new("admin"), admin).await.map_err(refused(config.admin))?;
+    Ok(Started { env, s3, admin, table })
+}
+
+/// The saved table. One that cannot be used is reported and passed over: the control plane has a better one.
+fn saved_table(config: &Config) -> RoutingTable {
+    let unusable = |error: &SavedError| tracing::error!(%error, "starting without a routing table");
+    routing::load(&config.data).inspect_err(unusable).ok().flatten().unwrap_or_default()
+}

@@ -31,10 +31,34 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
+/// Opens TCP connections without delay, and TLS on them for `https`.
+pub type Connector = HttpsConnector<HttpConnector>;
+
+/// Pooled connections for bodies of another type than [`Body`]; [`Client`] has one of its own. Adds `Host` only when it is absent.
+pub fn pool<B>(tls: Option<rustls::ClientConfig>) -> legacy::Client<Connector, B>
+where
+    B: http_body::Body<Data: Send> + Send,
+{
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(limits::CONNECT_PATIENCE));
+    tcp.enforce_http(false);
+    let connector = HttpsConnectorBuilder::new()
+        .with_tls_config(tls.unwrap_or_else(tls::no_client))
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(limits::POOL_IDLE_PATIENCE)
+        .pool_max_idle_per_host(limits::POOL_IDLE_MAX)
+        .build(connector)
+}
+
 /// A client of our own processes. Cheap to clone; clones share the pool.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pool: legacy::Client<HttpsConnector<HttpConnector>, Body>,
+    pool: legacy::Client<Connector, Body>,
     authorization: Option<HeaderValue>,
     scheme: &'static str,
 }
@@ -43,20 +67,7 @@ impl Client {
     /// Presents `token` on every call; speaks TLS when `tls` is given.
     pub fn new(token: Option<&Token>, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(limits::CONNECT_PATIENCE));
-        tcp.enforce_http(false);
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.unwrap_or_else(tls::no_client))
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(tcp);
-        let pool = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(limits::POOL_IDLE_PATIENCE)
-            .pool_max_idle_per_host(limits::POOL_IDLE_MAX)
-            .build(connector);
+        let pool = pool(tls);
         Self { pool, authorization: token.map(Token::header), scheme }
     }
 

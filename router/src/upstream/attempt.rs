@@ -1,0 +1,180 @@
+//! One try: the request to one node, until its answer begins.
+
+use super::{
+    body::{Gate, Source, TryBody},
+    pool::{Cell, Node, Upstreams},
+    retry::{Failure, Remains},
+};
+use crate::{
+    limits,
+    phases::answer::{Answer, Held},
+};
+use bulkhead_model::headers;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use std::{pin::pin, sync::Arc, time::Duration};
+use tokio::time::timeout;
+
+/// What every try of a request has in common.
+#[derive(Debug)]
+pub struct Template {
+    pub method: Method,
+    pub target: PathAndQuery,
+    pub headers: HeaderMap,
+    pub payload: Payload,
+}
+
+/// The body of a request.
+#[derive(Debug)]
+pub enum Payload {
+    /// At hand; empty when there is none.
+    Whole(Bytes),
+    /// Passed on as it comes.
+    Streamed(Arc<Source>),
+}
+
+/// A try without a usable answer.
+#[derive(Debug)]
+pub struct Failed {
+    pub failure: Failure,
+    pub remains: Remains,
+    /// The cell's own words, when it had any.
+    pub answer: Option<Answer>,
+    pub detail: Option<String>,
+}
+
+/// What became of the exchange with a node.
+type Exchange = Result<Response<Incoming>, (Failure, Option<String>)>;
+
+impl Template {
+    /// Sends the request to `node` and waits for its answer to begin: for at most `patience` when the whole request is at hand,
+    /// else for as long as its body moves.
+    ///
+    /// # Errors
+    /// When no answer began, or the cell says that it did not execute the request.
+    pub async fn attempt(
+        &self,
+        upstreams: &Upstreams,
+        cell: &Cell,
+        node: &Arc<Node>,
+        patience: Duration,
+    ) -> Result<Answer, Failed> {
+        let in_flight = node.begin();
+        let (request, gate) = self.request(upstreams, node, patience);
+        let exchange = match &self.payload {
+            Payload::Whole(_) => within(patience, upstreams.send(request)).await,
+            Payload::Streamed(source) => while_moving(source, upstreams.send(request)).await,
+        };
+        let held = Held { in_flight, gate };
+        match exchange {
+            Ok(response) => {
+                cell.hear(node.route.node, response.headers());
+                match refusal(&response) {
+                    None => Ok(Answer { response, held }),
+                    Some(failure) => {
+                        let (remains, held) = self.what_remains(held);
+                        Err(Failed { failure, remains, answer: Some(Answer { response, held }), detail: None })
+                    }
+                }
+            }
+            Err((failure, detail)) => {
+                let (remains, _) = self.what_remains(held);
+                Err(Failed { failure, remains, answer: None, detail })
+            }
+        }
+    }
+
+    fn request(&self, upstreams: &Upstreams, node: &Node, patience: Duration) -> (Request<TryBody>, Option<Gate>) {
+        let uri = Uri::builder()
+            .scheme(upstreams.scheme.clone())
+            .authority(node.authority.clone())
+            .path_and_query(self.target.clone())
+            .build()
+            .expect("scheme, authority and path are all there and valid");
+        let (body, gate) = match &self.payload {
+            Payload::Whole(bytes) => (TryBody::Whole((!bytes.is_empty()).then(|| bytes.clone())), None),
+            Payload::Streamed(source) => {
+                let (gate, body) = Gate::new(source);
+                (body, Some(gate))
+            }
+        };
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = self.headers.clone();
+        match &gate {
+            Some(gate) => {
+                // Asked for even when the client did not: until the cell wants the body, the try can be repeated elsewhere.
+                request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+                let open = gate.opener();
+                hyper::ext::on_informational(&mut request, move |informed| {
+                    if informed.status() == StatusCode::CONTINUE {
+                        open();
+                    }
+                });
+            }
+            None => {
+                let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+                request.headers_mut().insert(headers::DEADLINE, HeaderValue::from(milliseconds));
+            }
+        }
+        (request, gate)
+    }
+
+    /// Gives the try's body up and says what is left for another try.
+    fn what_remains(&self, held: Held) -> (Remains, Held) {
+        let Held { in_flight, gate } = held;
+        let remains = match gate.map(Gate::abandon) {
+            None => Remains::Whole,
+            Some(true) => Remains::BodyUntouched,
+            Some(false) => Remains::Partial,
+        };
+        (remains, Held { in_flight, gate: None })
+    }
+}
+
+async fn within(
+    patience: Duration,
+    sending: impl Future<Output = Result<Response<Incoming>, legacy::Error>>,
+) -> Exchange {
+    match timeout(patience, sending).await {
+        Ok(sent) => sent.map_err(|error| broken(&error)),
+        Err(_) => Err((Failure::TimedOut, None)),
+    }
+}
+
+/// Waits as long as the body moves. Time that the client takes is bounded where its body is read.
+async fn while_moving(
+    source: &Source,
+    sending: impl Future<Output = Result<Response<Incoming>, legacy::Error>>,
+) -> Exchange {
+    let mut sending = pin!(sending);
+    loop {
+        let before = source.sent();
+        match timeout(limits::STREAM_STALL_PATIENCE, &mut sending).await {
+            Ok(sent) => return sent.map_err(|error| broken(&error)),
+            Err(_) if source.sent() == before => return Err((Failure::TimedOut, None)),
+            Err(_) => {}
+        }
+    }
+}
+
+fn broken(error: &legacy::Error) -> (Failure, Option<String>) {
+    let failure = if error.is_connect() { Failure::Unreachable } else { Failure::Lost };
+    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    (failure, Some(format!("{error}{cause}")))
+}
+
+/// Whether the cell says that it did not execute the request.
+fn refusal(response: &Response<Incoming>) -> Option<Failure> {
+    match response.status() {
+        StatusCode::MISDIRECTED_REQUEST => Some(Failure::Moved),
+        StatusCode::SERVICE_UNAVAILABLE if response.headers().contains_key(headers::NOT_EXECUTED) => {
+            Some(Failure::NotExecuted)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,123 @@
+//! Which node gets the next try. Pure: power of two choices, the leader first for small writes.
+
+/// A node as the choice sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Candidate {
+    /// Not left alone for its health.
+    pub usable: bool,
+    /// Has had a try of this request.
+    pub tried: bool,
+    pub is_leader: bool,
+    /// Recent latency, seconds.
+    pub latency: f64,
+    pub in_flight: usize,
+}
+
+impl Candidate {
+    /// The latency to expect with one more request. Nodes that nothing is known of look fast, and so become known.
+    fn cost(&self) -> f64 {
+        (self.latency + 1e-6) * (self.in_flight as f64 + 1.0)
+    }
+}
+
+/// The index of the node to try, `None` when there is none. `random` supplies numbers below its argument.
+///
+/// Nodes that have been tried come last, then nodes that are left alone.
+pub fn choose(candidates: &[Candidate], prefer_leader: bool, random: impl Fn(u64) -> u64) -> Option<usize> {
+    let pools: [fn(&Candidate) -> bool; 3] = [|c| c.usable && !c.tried, |c| c.usable, |_| true];
+    let pool = pools.into_iter().map(|fits| Pool { candidates, fits }).find(|pool| pool.size() > 0)?;
+    if prefer_leader && let Some(leader) = pool.indices().find(|&index| candidates[index].is_leader) {
+        return Some(leader);
+    }
+    let size = pool.size() as u64;
+    let first = random(size);
+    // The second is drawn among the others, so that the two differ whenever there are two.
+    let second = if size > 1 { (first + 1 + random(size - 1)) % size } else { first };
+    let (first, second) = (pool.nth(first)?, pool.nth(second)?);
+    Some(if candidates[second].cost() < candidates[first].cost() { second } else { first })
+}
+
+struct Pool<'a> {
+    candidates: &'a [Candidate],
+    fits: fn(&Candidate) -> bool,
+}
+
+impl Pool<'_> {
+    fn indices(&self) -> impl Iterator<Item = usize> {
+        (0..self.candidates.len()).filter(|&index| (self.fits)(&self.candidates[index]))
+    }
+
+    fn size(&self) -> usize {
+        self.indices().count()
+    }
+
+    fn nth(&self, n: u64) -> Option<usize> {
+        self.indices().nth(usize::try_from(n).ok()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_service::env::Rng;
+    use proptest::prelude::*;
+
+    const FREE: Candidate = Candidate { usable: true, tried: false, is_leader: false, latency: 0.001, in_flight: 0 };
+
+    fn chosen(candidates: &[Candidate], prefer_leader: bool) -> Vec<usize> {
+        let rng = Rng::from_seed(1);
+        let mut seen: Vec<usize> =
+            (0..200).filter_map(|_| choose(candidates, prefer_leader, |bound| rng.below(bound))).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        seen
+    }
+
+    #[test]
+    fn preferences_in_order() {
+        let leader = Candidate { is_leader: true, ..FREE };
+        let tried = Candidate { tried: true, ..FREE };
+        let alone = Candidate { usable: false, ..FREE };
+        let busy = Candidate { in_flight: 50, ..FREE };
+        let slow = Candidate { latency: 1.0, ..FREE };
+        for (candidates, prefer_leader, expected) in [
+            (vec![], false, vec![]),
+            (vec![FREE], false, vec![0]),
+            (vec![FREE, FREE, FREE], false, vec![0, 1, 2]),
+            (vec![FREE, leader, FREE], true, vec![1]),
+            (vec![FREE, Candidate { tried: true, ..leader }, FREE], true, vec![0, 2]),
+            (vec![FREE, Candidate { usable: false, ..leader }, FREE], true, vec![0, 2]),
+            (vec![tried, FREE, alone], false, vec![1]),
+            (vec![tried, alone], false, vec![0]),
+            (vec![alone, alone], false, vec![0, 1]),
+            (vec![FREE, busy], false, vec![0]),
+            (vec![slow, FREE], false, vec![1]),
+        ] {
+            assert_eq!(chosen(&candidates, prefer_leader), expected, "{candidates:?}");
+        }
+    }
+
+    #[test]
+    fn the_worst_of_three_is_never_chosen() {
+        let worst = Candidate { latency: 9.0, ..FREE };
+        assert_eq!(chosen(&[FREE, worst, FREE], false), [0, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn there_is_always_a_choice_when_there_is_a_node(
+            flags in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>(), 0_usize..9), 1..9),
+            prefer_leader: bool,
+            seed: u64,
+        ) {
+            let candidates: Vec<Candidate> = flags
+                .into_iter()
+                .map(|(usable, tried, is_leader, in_flight)| Candidate { usable, tried, is_leader, in_flight, latency: 0.01 })
+                .collect();
+            let rng = Rng::from_seed(seed);
+            let index = choose(&candidates, prefer_leader, |bound| rng.below(bound)).expect("a node");
+            let better = candidates.iter().any(|c| c.usable && !c.tried);
+            prop_assert!(!better || (candidates[index].usable && !candidates[index].tried));
+        }
+    }
+}

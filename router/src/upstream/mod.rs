@@ -1,0 +1,12 @@
+//! The cells as the router sees them: nodes, how they are doing, and which one gets the next try.
+
+pub mod attempt;
+pub mod balance;
+pub mod body;
+pub mod head;
+pub mod health;
+pub mod latency;
+pub mod pool;
+pub mod retry;
+
+pub use pool::{Cell, Node, Upstreams};
