@@ -71,3 +71,37 @@ pub const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
 pub const REQUEST_PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// One in so many requests that went well is told at level info.
 pub const REQUEST_EVENT_SAMPLE: u128 = 64;
+
+/// The largest chunk a blueprint may ask for. The format refuses longer ones.
+pub const CHUNK_BYTES_MAX: u32 = 16 << 20;
+/// Chunks waiting for the disk's writer. More callers wait before they enter the queue.
+pub const CHUNK_WRITES_QUEUED_MAX: usize = 1_024;
+/// Bytes of the chunks that wait for the disk's writer or are being written.
+pub const CHUNK_WRITE_BYTES_MAX: usize = 64 << 20;
+const _: () = assert!(CHUNK_BYTES_MAX as usize <= CHUNK_WRITE_BYTES_MAX);
+/// What one fdatasync acknowledges at most, so that the first chunk of a batch does not wait long for the last.
+pub const CHUNK_BATCH_BYTES_MAX: usize = 16 << 20;
+/// Local reads of chunks at a time; each holds at most one chunk in memory.
+pub const CHUNK_READS_MAX: usize = 32;
+/// Kept free on the disk for Raft, the index, deletes and compaction: no new extent is begun that would touch it.
+pub const DISK_RESERVE_BYTES: u64 = 1 << 30;
+/// Extents given up after an I/O error before the disk takes no more writes: each holds its preallocated space until the restart.
+pub const EXTENT_FAILURES_MAX: u32 = 8;
+/// Bytes of third copies that go on after their put has returned.
+pub const THIRD_COPY_BYTES_MAX: usize = 64 << 20;
+const _: () = assert!(CHUNK_BYTES_MAX as usize <= THIRD_COPY_BYTES_MAX);
+/// How long a put waits for room among the third copies before it gives its own up to repair.
+pub const THIRD_COPY_PATIENCE: Duration = Duration::from_millis(100);
+/// The longest a replica may take for one chunk, whatever the deadline of the request.
+pub const COPY_PATIENCE_MAX: Duration = Duration::from_secs(10);
+/// How long a read waits for one replica before it also asks the next.
+pub const READ_HEDGE: Duration = Duration::from_millis(250);
+/// Failures of a peer in a row after which it is asked last.
+pub const PEER_FAILURES_MAX: u32 = 3;
+/// How long a failing peer is asked last before it is tried again.
+pub const PEER_SUSPICION: Duration = Duration::from_secs(1);
+/// Bytes of chunks that peers may be sending at a time.
+pub const PEER_BODY_BYTES_MAX: usize = 64 << 20;
+const _: () = assert!(CHUNK_BYTES_MAX as usize <= PEER_BODY_BYTES_MAX);
+/// Chunks known to lack a copy and waiting for repair. Scrub finds those that no longer fit.
+pub const REPAIRS_QUEUED_MAX: usize = 65_536;

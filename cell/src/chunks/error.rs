@@ -2,6 +2,7 @@
 //!
 //! An error of a put never means that nothing was stored: bytes may have become durable somewhere. They are unnamed, so they are garbage.
 
+use crate::chunks::payload::BadBlock;
 use std::ops::Range;
 
 /// Why a chunk is not known to be durable on two nodes.
@@ -46,6 +47,55 @@ pub enum OpenError {
     Io { what: &'static str, source: std::io::Error },
     #[error("the chunk directory belongs to node {found}, not to node {expected}")]
     OtherNode { expected: u64, found: u64 },
+    /// The blueprint's sizes do not go together.
+    #[error("an extent has {extent} bytes, but needs {needed} to hold one chunk of {chunk} bytes")]
+    ExtentTooSmall { extent: u64, needed: u64, chunk: u32 },
     #[error("extent {name} has format version {found}; this build reads up to {newest}")]
     Version { name: String, found: u16, newest: u16 },
+}
+
+/// Why one replica does not vouch for a chunk.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    #[error("the disk has reached its reserve")]
+    Full,
+    #[error("the disk failed: {0}")]
+    Disk(String),
+    #[error("the chunk id already names other bytes")]
+    Conflict,
+    #[error("a chunk of {bytes} bytes, but 1 to {max} are allowed")]
+    Size { bytes: usize, max: u32 },
+    #[error("the bytes changed on their way: {0}")]
+    Damaged(#[from] BadBlock),
+    #[error("the deadline passed")]
+    Deadline,
+    #[error("the node is stopping")]
+    Stopping,
+    /// Not reached, or the connection was lost: the copy may be durable there.
+    #[error("the peer did not answer: {0}")]
+    Unreachable(String),
+    /// An answer that makes no sense, a refused token included.
+    #[error("the peer answered {0}")]
+    Protocol(String),
+}
+
+/// Why one replica does not have the bytes asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReadError {
+    #[error("it does not have the chunk")]
+    Missing,
+    /// It had the chunk, and has forgotten it now: the copy is to be made anew.
+    #[error("its copy is damaged: {0}")]
+    Damaged(String),
+    #[error("bytes {} to {} are asked of a chunk of {len} bytes", .range.start, .range.end)]
+    Range { range: Range<u32>, len: u32 },
+    #[error("the deadline passed")]
+    Deadline,
+    #[error("the node is stopping")]
+    Stopping,
+    #[error("the peer did not answer: {0}")]
+    Unreachable(String),
+    /// An answer that makes no sense, a refused token included.
+    #[error("the peer answered {0}")]
+    Protocol(String),
 }

@@ -1,11 +1,37 @@
 //! The chunk store: extents on local disks, replicated over the cell's AZs. Knows no names, only chunk ids.
+//!
+//! ```text
+//! ChunkStore (replicate) ─ put, get ─► LocalStore (local) ─► writer ─► Disk
+//!        │                                   └─ reader ─ index ◄─ recover ◄─ scan
+//!        └─► Remote (other nodes)
+//! ```
 
+pub mod disk;
 pub mod error;
+pub mod extent;
+pub mod format;
+mod get;
+pub mod health;
 pub mod id;
+pub mod index;
+pub mod local;
+pub mod payload;
 pub mod placement;
+mod put;
+mod reader;
+pub mod recover;
+pub mod remote;
+pub mod repairs;
 pub mod replicate;
+mod scan;
+mod suspicion;
+mod writer;
 
-pub use error::{GetError, OpenError, PutError};
+#[cfg(test)]
+mod tests;
+
+pub use error::{CopyError, GetError, OpenError, PutError, ReadError};
 pub use id::ChunkId;
+pub use local::{LocalConfig, LocalStore};
 pub use placement::Topology;
-pub use replicate::{ChunkStore, ChunkStoreConfig};
+pub use replicate::ChunkStore;

@@ -1,0 +1,180 @@
+//! The chunk store of one disk: what it acknowledged is there, byte for byte, after any crash.
+
+use crate::{
+    chunks::{
+        ChunkId, CopyError, OpenError, ReadError,
+        disk::Disk,
+        format::{PAGE_BYTES, footer_bytes, record_bytes},
+        health::{DiskHealth, DiskState},
+        index::Index,
+        payload::{Blocks, Chunk},
+        reader,
+        recover::{Recovered, recover},
+        writer::{Job, Message, Writer},
+    },
+    limits::{CHUNK_BYTES_MAX, CHUNK_READS_MAX, CHUNK_WRITE_BYTES_MAX, CHUNK_WRITES_QUEUED_MAX},
+};
+use bulkhead_model::NodeId;
+use bulkhead_service::{Env, env::Clock};
+use parking_lot::Mutex;
+use std::{ops::Range, sync::Arc, thread::JoinHandle};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+
+/// Whose disk it is, and how large things are.
+#[derive(Debug, Clone, Copy)]
+pub struct LocalConfig {
+    pub node: NodeId,
+    /// Size of one extent file, bytes.
+    pub extent_bytes: u64,
+    /// The largest chunk, bytes.
+    pub chunk_bytes: u32,
+}
+
+/// Put and read chunks on one disk.
+pub struct LocalStore {
+    config: LocalConfig,
+    clock: Clock,
+    index: Arc<Index>,
+    health: Arc<DiskHealth>,
+    queue: mpsc::Sender<Message>,
+    write_bytes: Arc<Semaphore>,
+    reads: Arc<Semaphore>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    recovered: Recovered,
+}
+
+impl LocalStore {
+    /// Opens the extents of `disk` and starts its writer.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(config: LocalConfig, disk: Arc<dyn Disk>, env: &Env) -> Result<Self, OpenError> {
+        let chunk = config.chunk_bytes.clamp(1, CHUNK_BYTES_MAX);
+        let needed = PAGE_BYTES + record_bytes(chunk) + footer_bytes(1);
+        if config.extent_bytes < needed || chunk != config.chunk_bytes {
+            return Err(OpenError::ExtentTooSmall { extent: config.extent_bytes, needed, chunk: config.chunk_bytes });
+        }
+        let index = Arc::new(Index::default());
+        let recovered = {
+            let (disk, index) = (Arc::clone(&disk), Arc::clone(&index));
+            tokio::task::spawn_blocking(move || recover(&*disk, config.node, &index)).await.map_err(|error| {
+                OpenError::Io { what: "reading the extents", source: std::io::Error::other(error) }
+            })??
+        };
+        tracing::info!(?recovered, extents = index.extents(), "the chunk store is open");
+        let health = Arc::new(DiskHealth::default());
+        if recovered.suspect {
+            health.failed("opening", &"an extent could not be synced, sealed or removed");
+        }
+        let (queue, receiver) = mpsc::channel(CHUNK_WRITES_QUEUED_MAX);
+        let writer = Writer {
+            disk,
+            index: Arc::clone(&index),
+            health: Arc::clone(&health),
+            node: config.node,
+            extent_bytes: config.extent_bytes,
+            clock: env.clock.clone(),
+            rng: env.rng.clone(),
+            queue: receiver,
+            open: None,
+            next: recovered.next,
+        };
+        let thread = std::thread::Builder::new().name("chunk-writer".to_owned()).spawn(move || writer.run());
+        let thread = thread.map_err(|source| OpenError::Io { what: "starting the writer", source })?;
+        Ok(Self {
+            config,
+            clock: env.clock.clone(),
+            index,
+            health,
+            queue,
+            write_bytes: Arc::new(Semaphore::new(CHUNK_WRITE_BYTES_MAX)),
+            reads: Arc::new(Semaphore::new(CHUNK_READS_MAX)),
+            writer: Mutex::new(Some(thread)),
+            recovered,
+        })
+    }
+
+    /// Stores a chunk. On return it is on stable storage. Its payload must have been verified, see [`crate::chunks::payload`].
+    ///
+    /// # Errors
+    /// [`CopyError`]; the chunk may be durable all the same.
+    pub async fn put(&self, chunk: Chunk, deadline: Instant) -> Result<(), CopyError> {
+        let bytes = chunk.payload.data().len();
+        let size = CopyError::Size { bytes, max: self.config.chunk_bytes };
+        let permits =
+            u32::try_from(bytes).ok().filter(|len| (1..=self.config.chunk_bytes).contains(len)).ok_or(size)?;
+        let write = async {
+            let budget =
+                Arc::clone(&self.write_bytes).acquire_many_owned(permits).await.map_err(|_| CopyError::Stopping)?;
+            let (done, outcome) = oneshot::channel();
+            let job = Message::Write(Job { chunk, deadline, done, budget });
+            self.queue.send(job).await.map_err(|_| CopyError::Stopping)?;
+            outcome.await.map_err(|_| CopyError::Stopping)?
+        };
+        timeout_at(deadline, write).await.unwrap_or(Err(CopyError::Deadline))
+    }
+
+    /// The verified blocks that cover bytes `range` of a chunk.
+    ///
+    /// # Errors
+    /// [`ReadError`]; after [`ReadError::Damaged`] the chunk counts as missing here.
+    pub async fn read(&self, id: ChunkId, range: Range<u32>, deadline: Instant) -> Result<Blocks, ReadError> {
+        if !self.has(id) {
+            return Err(ReadError::Missing);
+        }
+        let read = async {
+            let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| ReadError::Stopping)?;
+            let index = Arc::clone(&self.index);
+            // The permit goes along: a read that nobody waits for any more still counts until it ends.
+            let blocking = tokio::task::spawn_blocking(move || {
+                let blocks = reader::read(&index, id, &range);
+                drop(permit);
+                blocks
+            });
+            blocking.await.map_err(|_| ReadError::Stopping)?
+        };
+        let begun = self.clock.now();
+        let outcome = timeout_at(deadline, read).await.unwrap_or(Err(ReadError::Deadline));
+        metrics::histogram!("bulkhead_chunk_read_seconds").record(self.clock.now().duration_since(begun));
+        if let Err(ReadError::Damaged(why)) = &outcome {
+            self.health.damaged(why);
+        }
+        outcome
+    }
+
+    /// Whether the chunk is durable here.
+    pub fn has(&self, id: ChunkId) -> bool {
+        self.index.get(id).is_some()
+    }
+
+    /// How far the disk is trusted.
+    pub fn disk_state(&self) -> DiskState {
+        self.health.state()
+    }
+
+    /// What was found at open.
+    pub fn recovered(&self) -> &Recovered {
+        &self.recovered
+    }
+
+    /// The largest chunk, bytes.
+    pub fn chunk_bytes(&self) -> u32 {
+        self.config.chunk_bytes
+    }
+
+    /// Writes what is queued, seals the open extent, and ends the writer. Later puts fail with [`CopyError::Stopping`].
+    pub async fn shutdown(&self) {
+        // An error means that the writer has ended already.
+        drop(self.queue.send(Message::Stop).await);
+        let writer = self.writer.lock().take();
+        if let Some(writer) = writer {
+            let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                tracing::error!("the chunk writer panicked");
+            }
+        }
+    }
+}

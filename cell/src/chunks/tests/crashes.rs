@@ -1,0 +1,90 @@
+//! What is there after the process or the power is gone.
+
+use super::*;
+use crate::chunks::{OpenError, disk::Fault};
+
+#[tokio::test]
+async fn what_was_acknowledged_is_there_after_a_crash() {
+    for seed in 0..20 {
+        let disk = disk(seed);
+        let store = open(&disk).await;
+        for number in 0..12 {
+            store.put(chunk(number, 150_000), deadline()).await.expect("stored");
+        }
+        let store = open(&disk.crash()).await;
+        for number in 0..12 {
+            assert_eq!(read(&store, number, 150_000).await, Ok(bytes(number, 150_000)), "seed {seed}, chunk {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn any_range_is_the_bytes_that_were_put() {
+    let disk = disk(0);
+    let store = open(&disk).await;
+    for (number, len) in [(1, 1), (2, 65_535), (3, 65_536), (4, 65_537), (5, CHUNK_BYTES)] {
+        store.put(chunk(number, len), deadline()).await.expect("stored");
+        for range in [0..1, 0..len, len - 1..len, len / 2..len, len / 3..(len / 3 + 1)] {
+            let blocks = store.read(id(number), range.clone(), deadline()).await.expect("there");
+            let expected = bytes(number, len).slice(range.start as usize..range.end as usize);
+            assert_eq!(blocks.cut(&range), Some(expected), "{range:?} of {len}");
+        }
+        let behind = store.read(id(number), 0..len + 1, deadline()).await;
+        assert_eq!(behind, Err(ReadError::Range { range: 0..len + 1, len }));
+    }
+}
+
+#[tokio::test]
+async fn after_a_shutdown_nothing_has_to_be_scanned() {
+    let disk = disk(0);
+    let store = open(&disk).await;
+    for number in 0..20 {
+        store.put(chunk(number, CHUNK_BYTES), deadline()).await.expect("stored");
+    }
+    store.shutdown().await;
+    let store = open(&disk.kill()).await;
+    assert_eq!((store.recovered().scanned, store.recovered().chunks), (0, 20));
+}
+
+#[tokio::test]
+async fn an_extent_is_scanned_once_and_sealed() {
+    let disk = disk(0);
+    open(&disk).await.put(chunk(1, 5_000), deadline()).await.expect("stored");
+    let disk = disk.crash();
+    assert_eq!(open(&disk).await.recovered().scanned, 1);
+    let store = open(&disk.crash()).await;
+    assert_eq!(store.recovered().scanned, 0);
+    assert_eq!(read(&store, 1, 5_000).await, Ok(bytes(1, 5_000)));
+}
+
+#[tokio::test]
+async fn a_record_that_memory_has_and_the_medium_lacks_is_not_trusted() {
+    for seed in 0..50 {
+        let disk = disk(seed);
+        let store = open(&disk).await;
+        store.put(chunk(1, 5_000), deadline()).await.expect("stored");
+        disk.plan(Fault::Sync(0));
+        store.put(chunk(2, 150_000), deadline()).await.expect_err("the sync failed");
+        // Only the process dies: memory goes on pretending that the second record was written.
+        let disk = disk.kill();
+        let has = open(&disk).await.has(id(2));
+        let store = open(&disk.crash()).await;
+        assert_eq!(read(&store, 1, 5_000).await, Ok(bytes(1, 5_000)));
+        assert!(!has || store.has(id(2)), "seed {seed}: the store had a chunk that no medium held");
+    }
+}
+
+#[tokio::test]
+async fn another_nodes_extents_are_refused() {
+    let disk = disk(0);
+    open(&disk).await.put(chunk(1, 5_000), deadline()).await.expect("stored");
+    let other = LocalStore::open(config(2), Arc::new(disk.crash()), &Env::for_tests(0)).await;
+    assert!(matches!(other.err(), Some(OpenError::OtherNode { expected: 2, found: 1 })));
+}
+
+#[tokio::test]
+async fn an_extent_too_small_for_a_chunk_is_refused() {
+    let config = LocalConfig { extent_bytes: u64::from(CHUNK_BYTES), ..config(1) };
+    let refused = LocalStore::open(config, Arc::new(disk(0)), &Env::for_tests(0)).await;
+    assert!(matches!(refused.err(), Some(OpenError::ExtentTooSmall { .. })));
+}

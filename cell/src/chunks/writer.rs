@@ -1,0 +1,293 @@
+//! The one thread that writes to a disk: takes everything queued, writes it, and acknowledges it with a single fdatasync.
+//!
+//! - A chunk is acknowledged, and enters the index, only after the sync that covers it has succeeded.
+//! - Any error of a write or a sync fails the batch and ends the extent: the next batch goes to another. A sync is never repeated.
+//! - No extent is begun that would touch the disk's reserve. Extents are preallocated, so a begun one does not run out of space.
+
+use crate::{
+    chunks::{
+        CopyError,
+        disk::Disk,
+        extent::{Extent, ExtentId},
+        format::{FooterEntry, PAGE_BYTES, RecordHead, encode_table, footer_bytes, head_and_table_bytes, record_bytes},
+        health::DiskHealth,
+        index::{Index, Location},
+        payload::Chunk,
+    },
+    limits::{CHUNK_BATCH_BYTES_MAX, DISK_RESERVE_BYTES},
+};
+use bulkhead_model::NodeId;
+use bulkhead_service::env::{Clock, Rng};
+use std::{
+    collections::HashSet,
+    io::{self, IoSlice},
+    sync::Arc,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc, oneshot},
+    time::Instant,
+};
+
+/// A chunk to be written.
+pub struct Job {
+    pub chunk: Chunk,
+    pub deadline: Instant,
+    /// Told once the chunk is durable, or that it is not known to be. When nobody waits any more, the chunk is not written.
+    pub done: oneshot::Sender<Result<(), CopyError>>,
+    /// Its bytes' share of the queue.
+    pub budget: OwnedSemaphorePermit,
+}
+
+pub enum Message {
+    Write(Job),
+    /// Write what came before, seal the extent, end.
+    Stop,
+}
+
+/// The thread's state.
+pub struct Writer {
+    pub disk: Arc<dyn Disk>,
+    pub index: Arc<Index>,
+    pub health: Arc<DiskHealth>,
+    pub node: NodeId,
+    pub extent_bytes: u64,
+    pub clock: Clock,
+    pub rng: Rng,
+    pub queue: mpsc::Receiver<Message>,
+    pub open: Option<OpenExtent>,
+    /// Number of the next extent.
+    pub next: u32,
+}
+
+/// The extent being written.
+pub struct OpenExtent {
+    extent: Arc<Extent>,
+    /// Where the next record goes.
+    tail: u64,
+    entries: Vec<FooterEntry>,
+}
+
+impl OpenExtent {
+    fn has_room(&self, records: usize, bytes: u64, extent_bytes: u64) -> bool {
+        self.tail + bytes + footer_bytes(self.entries.len() + records) <= extent_bytes
+    }
+}
+
+/// A job whose record is laid out.
+struct Record {
+    job: Job,
+    head: RecordHead,
+    table: Vec<u8>,
+}
+
+impl Writer {
+    /// Runs until it is told to stop, or until every handle is gone.
+    pub fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let (jobs, stop) = self.gather(first);
+            self.commit(jobs);
+            if stop {
+                break;
+            }
+        }
+        self.queue.close();
+        self.seal();
+    }
+
+    /// Everything that is queued by now, up to the bound of a batch.
+    fn gather(&mut self, first: Message) -> (Vec<Job>, bool) {
+        let (mut jobs, mut bytes, mut next) = (Vec::new(), 0, Some(first));
+        while let Some(message) = next {
+            let Message::Write(job) = message else { return (jobs, true) };
+            bytes += job.chunk.payload.data().len();
+            jobs.push(job);
+            next = if bytes < CHUNK_BATCH_BYTES_MAX { self.queue.try_recv().ok() } else { None };
+        }
+        (jobs, false)
+    }
+
+    fn commit(&mut self, mut jobs: Vec<Job>) {
+        while !jobs.is_empty() {
+            let (records, repeated) = self.admit(jobs);
+            self.store(records);
+            jobs = repeated;
+        }
+    }
+
+    /// Writes records to as many extents as they need.
+    fn store(&mut self, mut records: Vec<Record>) {
+        while let Some(first) = records.first() {
+            if let Err(error) = self.make_room(record_bytes(first.head.len)) {
+                return fail(records, &error);
+            }
+            let taken = self.open.as_ref().map_or(0, |open| open.fitting(&records, self.extent_bytes));
+            let rest = records.split_off(taken);
+            self.write(std::mem::replace(&mut records, rest));
+        }
+    }
+
+    /// Answers what needs no write, and lays out what does. Second puts of an id in one batch wait for the outcome of the first.
+    fn admit(&self, jobs: Vec<Job>) -> (Vec<Record>, Vec<Job>) {
+        let now = self.clock.now();
+        let (mut records, mut repeated, mut ids) = (Vec::with_capacity(jobs.len()), Vec::new(), HashSet::new());
+        for job in jobs {
+            let table = encode_table(job.chunk.payload.crcs());
+            let Chunk { id, account, ref payload } = job.chunk;
+            let len = u32::try_from(payload.data().len()).expect("the store checked the chunk's size");
+            let head = RecordHead { id, account, len, table_crc: crc_fast::crc32_iscsi(&table) };
+            if job.done.is_closed() {
+                metrics::counter!("bulkhead_chunk_writes_abandoned_total").increment(1);
+            } else if job.deadline <= now {
+                answer(job, Err(CopyError::Deadline));
+            } else if let Some(present) = self.index.get(id) {
+                let same = (present.len, present.table_crc) == (len, head.table_crc);
+                answer(job, if same { Ok(()) } else { Err(CopyError::Conflict) });
+            } else if ids.insert(id) {
+                records.push(Record { job, head, table });
+            } else {
+                repeated.push(job);
+            }
+        }
+        (records, repeated)
+    }
+
+    /// Opens an extent with room for a record of `needed` bytes: every extent has, if it is empty.
+    fn make_room(&mut self, needed: u64) -> Result<(), CopyError> {
+        if self.open.as_ref().is_some_and(|open| !open.has_room(1, needed, self.extent_bytes)) {
+            self.seal();
+        }
+        if self.open.is_none() {
+            self.open = Some(self.begin()?);
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<OpenExtent, CopyError> {
+        self.health.writable()?;
+        let begun = self.try_begin();
+        if let Err(error) = &begun {
+            self.report("beginning an extent", error);
+        }
+        begun.map_err(|error| copy_error(&error))
+    }
+
+    fn try_begin(&mut self) -> io::Result<OpenExtent> {
+        if self.disk.free_bytes()? < self.extent_bytes.saturating_add(DISK_RESERVE_BYTES) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let id = ExtentId(self.next);
+        self.next += 1;
+        let extent = Arc::new(Extent::create(&*self.disk, self.node, id, self.rng.u64(), self.extent_bytes)?);
+        self.index.add_extent(Arc::clone(&extent));
+        Ok(OpenExtent { extent, tail: PAGE_BYTES, entries: Vec::new() })
+    }
+
+    /// Writes records that fit the open extent, syncs once, and answers them.
+    fn write(&mut self, records: Vec<Record>) {
+        let Some(mut open) = self.open.take() else { return fail(records, &CopyError::Stopping) };
+        let bytes = records.iter().map(|record| u64::from(record.head.len)).sum::<u64>();
+        let entries = open.place(&records);
+        let written = self.timed("bulkhead_chunk_write_seconds", || write_records(&open.extent, &entries, &records));
+        let synced = written.and_then(|()| self.timed("bulkhead_chunk_sync_seconds", || open.extent.file.sync()));
+        if let Err(error) = synced {
+            // The extent is not put back: whatever it holds behind the last acknowledged record is unknown.
+            self.report("writing chunks", &error);
+            return fail(records, &copy_error(&error));
+        }
+        metrics::counter!("bulkhead_chunk_syncs_total").increment(1);
+        metrics::counter!("bulkhead_chunk_bytes_written_total").increment(bytes);
+        metrics::histogram!("bulkhead_chunk_batch_chunks").record(u32::try_from(records.len()).unwrap_or(u32::MAX));
+        for entry in &entries {
+            self.index.insert(entry.head.id, Location::new(open.extent.id, entry));
+        }
+        if let Some(last) = entries.last() {
+            open.tail = last.offset + record_bytes(last.head.len);
+        }
+        open.entries.extend(entries);
+        self.open = Some(open);
+        for record in records {
+            answer(record.job, Ok(()));
+        }
+    }
+
+    /// Ends the open extent. Its records are durable whether or not the footer gets there.
+    fn seal(&mut self) {
+        if let Some(open) = self.open.take()
+            && let Err(error) = open.extent.seal(&open.entries, open.tail)
+        {
+            self.report("sealing an extent", &error);
+        }
+    }
+
+    fn report(&self, what: &'static str, error: &io::Error) {
+        if error.kind() == io::ErrorKind::StorageFull {
+            tracing::warn!(what, "the disk has reached its reserve");
+        } else {
+            self.health.failed(what, error);
+        }
+    }
+
+    fn timed<T>(&self, histogram: &'static str, work: impl FnOnce() -> T) -> T {
+        let begun = self.clock.now();
+        let outcome = work();
+        metrics::histogram!(histogram).record(self.clock.now().duration_since(begun));
+        outcome
+    }
+}
+
+impl OpenExtent {
+    /// How many of `records`, from the first on, it has room for.
+    fn fitting(&self, records: &[Record], extent_bytes: u64) -> usize {
+        let mut bytes = 0;
+        let fits = |(before, record): &(usize, &Record)| {
+            bytes += record_bytes(record.head.len);
+            self.has_room(before + 1, bytes, extent_bytes)
+        };
+        records.iter().enumerate().take_while(fits).count()
+    }
+
+    /// Where each record goes.
+    fn place(&self, records: &[Record]) -> Vec<FooterEntry> {
+        let mut offset = self.tail;
+        let next = |record: &Record| {
+            let entry = FooterEntry { head: record.head, offset };
+            offset += record_bytes(record.head.len);
+            entry
+        };
+        records.iter().map(next).collect()
+    }
+}
+
+fn write_records(extent: &Extent, entries: &[FooterEntry], records: &[Record]) -> io::Result<()> {
+    const ZEROS: &[u8] = &[0; PAGE_BYTES as usize];
+    let Some(first) = entries.first() else { return Ok(()) };
+    let heads: Vec<_> = entries.iter().map(|entry| entry.head.encode(extent.nonce, entry.offset)).collect();
+    let mut buffers = Vec::with_capacity(records.len() * 4);
+    for (record, head) in records.iter().zip(&heads) {
+        let payload = record.job.chunk.payload.data();
+        let used = head_and_table_bytes(record.head.len) + payload.len();
+        let padding = used.next_multiple_of(ZEROS.len()) - used;
+        buffers.extend([&head[..], &record.table, payload, &ZEROS[..padding]].map(IoSlice::new));
+    }
+    extent.file.write_at(&mut buffers, first.offset)
+}
+
+fn copy_error(error: &io::Error) -> CopyError {
+    match error.kind() {
+        io::ErrorKind::StorageFull => CopyError::Full,
+        _ => CopyError::Disk(error.to_string()),
+    }
+}
+
+fn fail(records: Vec<Record>, error: &CopyError) {
+    for record in records {
+        answer(record.job, Err(error.clone()));
+    }
+}
+
+fn answer(job: Job, outcome: Result<(), CopyError>) {
+    let Job { done, budget, .. } = job;
+    // Whoever asked may have left.
+    drop(done.send(outcome));
+    drop(budget);
+}
