@@ -1,1 +1,16 @@
-//! Load, fault drills and comparison; speaks only S3 and the public admin API.
+//! Load, fault drills and comparison: an S3 client that counts an unknown outcome as unknown, and the scenarios built
+//! on it.
+//!
+//! Speaks only S3, the `bulkhead` command line and what the processes publish. Must not know any server crate.
+
+pub mod client;
+pub mod clock;
+pub mod driver;
+pub mod faults;
+pub mod limits;
+pub mod machine;
+pub mod oracle;
+pub mod report;
+pub mod scenario;
+pub mod settings;
+pub mod workload;

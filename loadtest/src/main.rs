@@ -1,2 +1,40 @@
-//! Load, fault drills and comparison; speaks only S3 and the public admin API.
-fn main() {}
+//! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
+
+use bulkhead_loadtest::scenario::{bench, bigobject, drill, listing, racers};
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Load, fault drills and benchmarks against a Bulkhead, through its public interfaces only.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// PUT and GET per second and their latency, through the router and straight to a node
+    Bench(bench::Bench),
+    /// Kill nodes, router and control plane under load, and check every acknowledged byte
+    Drill(drill::Drill),
+    /// Many writers race for one key; exactly one may win
+    Racers(racers::Racers),
+    /// Upload and download one large object, and watch the servers' memory
+    Bigobject(bigobject::BigObject),
+    /// List many keys, plain and by delimiter, and count what the cell touched
+    Listing(listing::Listing),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Bench(bench) => bench::run(&bench).await,
+        Command::Drill(drill) => drill::run(&drill).await,
+        Command::Racers(racers) => racers::run(&racers).await,
+        Command::Bigobject(big) => bigobject::run(&big).await,
+        Command::Listing(listing) => listing::run(&listing).await,
+    }
+}

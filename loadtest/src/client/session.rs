@@ -1,0 +1,197 @@
+//! A client's session: one target, one connection, one request at a time.
+
+use super::{
+    body::Payload,
+    call::{Answer, Call},
+    connection::{Connection, Sent},
+    outcome::{Lost, Outcome, Refusal},
+    sign::{self, PayloadHash, SigningKey},
+};
+use crate::{
+    clock,
+    limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT},
+};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
+use serde::Deserialize;
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    time::Duration,
+};
+
+/// A key pair and the region its signatures name.
+#[derive(Clone)]
+pub struct Credentials {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    pub region: String,
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Credentials {{ access_key_id: {}, .. }}", self.access_key_id)
+    }
+}
+
+/// Where requests go, and as whom.
+#[derive(Debug, Clone)]
+pub struct Target {
+    address: SocketAddr,
+    /// The `Host` header.
+    host: String,
+    credentials: Credentials,
+}
+
+/// Why an endpoint cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    #[error("the endpoint {0:?} must look like http://HOST:PORT (TLS is not spoken here)")]
+    Endpoint(String),
+    #[error("the endpoint's host cannot be resolved: {0}")]
+    Resolve(#[from] std::io::Error),
+}
+
+impl Target {
+    /// From an endpoint such as `http://127.0.0.1:9000`.
+    ///
+    /// # Errors
+    /// When it is not of that shape or its host does not resolve.
+    pub fn new(endpoint: &str, credentials: Credentials) -> Result<Self, TargetError> {
+        let malformed = || TargetError::Endpoint(endpoint.to_owned());
+        let host = endpoint.strip_prefix("http://").ok_or_else(malformed)?.trim_end_matches('/');
+        let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
+        let address = authority.to_socket_addrs()?.next().ok_or_else(malformed)?;
+        Ok(Self { address, host: host.to_owned(), credentials })
+    }
+
+    /// The same account at another address.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, host: address.to_string(), credentials: self.credentials.clone() }
+    }
+
+    /// The same address for another account.
+    pub fn signed_by(&self, credentials: Credentials) -> Self {
+        Self { address: self.address, host: self.host.clone(), credentials }
+    }
+
+    /// As whom requests are signed.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The endpoint as S3 tools take it.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.host)
+    }
+}
+
+/// One client. Opens its connection when it is first needed, and again after it was lost.
+pub struct Session {
+    target: Arc<Target>,
+    connection: Option<Connection>,
+    signing: SigningKey,
+    hash: PayloadHash,
+    timeout: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct ErrorDocument {
+    code: String,
+    message: String,
+}
+
+impl Session {
+    /// A session that signs bodies as `hash` says and waits [`REQUEST_TIMEOUT`].
+    pub fn new(target: Arc<Target>, hash: PayloadHash) -> Self {
+        Self { target, connection: None, signing: SigningKey::default(), hash, timeout: REQUEST_TIMEOUT }
+    }
+
+    /// Waits at most `timeout` for an answer, and for each piece of its body.
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sends one request. A status from 200 to 299 is a success; its body is still to be read.
+    pub async fn call(&mut self, call: Call<'_>) -> Outcome<Answer> {
+        let request = self.request(call);
+        // Taken out, and put back only when the exchange went well: what is left of another exchange must never be
+        // taken for the next answer.
+        let connection = self.connection.take();
+        let answer = match tokio::time::timeout(self.timeout, self.exchange(connection, request)).await {
+            Err(_) => return Outcome::Unknown(Lost::TimedOut),
+            Ok(Outcome::Ok((connection, answer))) => {
+                self.connection = Some(connection);
+                Answer::new(answer, self.timeout)
+            }
+            Ok(Outcome::Refused(refusal)) => return Outcome::Refused(refusal),
+            Ok(Outcome::Unsent(why)) => return Outcome::Unsent(why),
+            Ok(Outcome::Unknown(lost)) => return Outcome::Unknown(lost),
+        };
+        if answer.status.is_success() { Outcome::Ok(answer) } else { refusal(answer).await }
+    }
+
+    /// A connection the server has closed while it was idle is replaced once: the request was never written to it.
+    async fn exchange(
+        &self,
+        connection: Option<Connection>,
+        request: Request<Payload>,
+    ) -> Outcome<(Connection, http::Response<hyper::body::Incoming>)> {
+        let mut request = request;
+        if let Some(mut connection) = connection {
+            match connection.send(request).await {
+                Sent::Answered(answer) => return Outcome::Ok((connection, answer)),
+                Sent::Lost(lost) => return Outcome::Unknown(lost),
+                Sent::NotWritten(unsent) => request = unsent,
+            }
+        }
+        Connection::open(self.target.address)
+            .await
+            .and_then(async |mut connection| match connection.send(request).await {
+                Sent::Answered(answer) => Outcome::Ok((connection, answer)),
+                Sent::Lost(lost) => Outcome::Unknown(lost),
+                Sent::NotWritten(_) => Outcome::Unsent("a new connection was closed at once".to_owned()),
+            })
+            .await
+    }
+
+    fn request(&mut self, call: Call<'_>) -> Request<Payload> {
+        let target = &self.target;
+        let signed = sign::sign(&call, &target.host, &target.credentials, self.hash, clock::wall(), &mut self.signing);
+        let query = call.query_string();
+        let uri = if query.is_empty() { call.path() } else { format!("{}?{query}", call.path()) };
+        let mut request = Request::builder()
+            .method(&call.method)
+            .uri(uri)
+            .header("host", &target.host)
+            .header("x-amz-date", signed.date)
+            .header("x-amz-content-sha256", signed.content_sha256)
+            .header("authorization", signed.authorization);
+        if call.payload.is_empty() && matches!(call.method, Method::PUT | Method::POST) {
+            request = request.header("content-length", "0");
+        }
+        for (name, value) in &call.headers {
+            let value = HeaderValue::from_str(value).expect("header values are made of printable ASCII by this crate");
+            request = request.header(HeaderName::from_static(name), value);
+        }
+        request.body(call.payload).expect("path and header values are encoded by this crate")
+    }
+}
+
+async fn refusal(answer: Answer) -> Outcome<Answer> {
+    let status = answer.status;
+    if status == StatusCode::NOT_MODIFIED {
+        return Outcome::Refused(Refusal { status: 304, code: "NotModified".into(), message: String::new() });
+    }
+    answer
+        .read(ERROR_BYTES_MAX)
+        .await
+        .and_then(async |body| {
+            let text = String::from_utf8_lossy(&body);
+            let document: ErrorDocument = quick_xml::de::from_str(&text).unwrap_or_default();
+            Outcome::Refused(Refusal { status: status.as_u16(), code: document.code, message: document.message })
+        })
+        .await
+}

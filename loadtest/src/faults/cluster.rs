@@ -1,0 +1,199 @@
+//! The processes of a local cluster, as the `bulkhead` command line tells them.
+
+use crate::{clock, limits::COMMAND_TIMEOUT};
+use anyhow::Context;
+use bulkhead_model::{Az, CellId, NodeId, headers};
+use serde::Deserialize;
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpStream, process::Command, time::timeout};
+
+/// What a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    ControlPlane,
+    Router,
+    Cell,
+}
+
+/// One row of `bulkhead node list --json`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ListedProcess {
+    /// What `bulkhead node start` takes.
+    pub name: String,
+    pub role: Role,
+    pub cell: Option<CellId>,
+    pub az: Option<Az>,
+    pub node: Option<NodeId>,
+    pub pid: Option<u32>,
+    pub alive: bool,
+    /// By listener: `s3`, `admin`, `peer`, `api`.
+    pub addresses: BTreeMap<String, SocketAddr>,
+    #[serde(default)]
+    pub argv: Vec<String>,
+}
+
+/// A local cluster.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    program: PathBuf,
+    data: PathBuf,
+}
+
+impl ListedProcess {
+    /// The address of one of its listeners.
+    ///
+    /// # Errors
+    /// When it has no such listener.
+    pub fn address(&self, listener: &str) -> anyhow::Result<SocketAddr> {
+        self.addresses.get(listener).copied().with_context(|| format!("{} has no {listener} address", self.name))
+    }
+}
+
+impl Cluster {
+    /// The cluster below `data`, commanded by `program`.
+    pub fn new(program: PathBuf, data: PathBuf) -> Self {
+        Self { program, data }
+    }
+
+    /// Where the cluster keeps its files.
+    pub fn data(&self) -> &std::path::Path {
+        &self.data
+    }
+
+    /// All processes, running or not.
+    ///
+    /// # Errors
+    /// When the command fails or answers something else.
+    pub async fn list(&self) -> anyhow::Result<Vec<ListedProcess>> {
+        let text = self.command(&["node", "list", "--json"]).await?;
+        serde_json::from_str(&text).with_context(|| format!("`bulkhead node list --json` answered {text:?}"))
+    }
+
+    /// The nodes of a cell, or all processes of another role.
+    ///
+    /// # Errors
+    /// As [`Cluster::list`].
+    pub async fn of(&self, role: Role, cell: Option<&CellId>) -> anyhow::Result<Vec<ListedProcess>> {
+        let mut rows = self.list().await?;
+        rows.retain(|row| row.role == role && (cell.is_none() || row.cell.as_ref() == cell));
+        Ok(rows)
+    }
+
+    /// Kills processes at once (`kill -9`); they stay dead until they are started.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn kill(&self, names: &[&str]) -> anyhow::Result<()> {
+        self.command(&[&["node", "kill"], names].concat()).await.map(|_| ())
+    }
+
+    /// Stops a process after its requests in flight; it stays stopped until it is started.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn stop(&self, name: &str) -> anyhow::Result<()> {
+        self.command(&["node", "stop", name]).await.map(|_| ())
+    }
+
+    /// Starts a process that is not running.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn start(&self, name: &str) -> anyhow::Result<()> {
+        self.command(&["node", "start", name]).await.map(|_| ())
+    }
+
+    /// Creates an account; answers with its first key.
+    ///
+    /// # Errors
+    /// When the command fails or answers something else.
+    pub async fn create_account(
+        &self,
+        name: &str,
+    ) -> anyhow::Result<bulkhead_model::api::control_plane::CreatedAccount> {
+        let email = format!("{name}@example.com");
+        let text = self.command(&["account", "create", "--name", name, "--email", &email, "--json"]).await?;
+        serde_json::from_str(&text).context("`bulkhead account create --json` answered something else")
+    }
+
+    /// The node that leads `cell`, if one says so.
+    ///
+    /// # Errors
+    /// As [`Cluster::list`].
+    pub async fn leader(&self, cell: &CellId) -> anyhow::Result<Option<ListedProcess>> {
+        for row in self.of(Role::Cell, Some(cell)).await?.into_iter().filter(|row| row.alive) {
+            if says_it_leads(row.address("s3")?).await {
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Waits until every process runs and is ready, at most `patience`. Answers what is still missing.
+    ///
+    /// # Errors
+    /// As [`Cluster::list`].
+    pub async fn missing_after(&self, patience: Duration) -> anyhow::Result<Vec<String>> {
+        let deadline = clock::now() + patience;
+        loop {
+            let mut missing = Vec::new();
+            for row in self.list().await? {
+                let health = row.addresses.get("admin").or_else(|| row.addresses.get("api"));
+                let ready = match health {
+                    Some(address) => row.alive && http_get(*address, "/readyz").await.is_some_and(|text| is_ok(&text)),
+                    None => row.alive,
+                };
+                if !ready {
+                    missing.push(row.name);
+                }
+            }
+            if missing.is_empty() || clock::now() >= deadline {
+                return Ok(missing);
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    async fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let what = format!("`bulkhead {}`", arguments.join(" "));
+        let child = Command::new(&self.program)
+            .args(arguments)
+            .arg("--data")
+            .arg(&self.data)
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = timeout(COMMAND_TIMEOUT, child).await.with_context(|| format!("{what} took too long"))??;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "{what} failed with {}: {}", output.status, complaint.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}
+
+/// Asks a node without signing anything: whatever it answers, it says whether it leads.
+async fn says_it_leads(address: SocketAddr) -> bool {
+    let Some(answer) = http_get(address, "/").await else { return false };
+    answer.lines().take_while(|line| !line.is_empty()).any(|line| {
+        line.split_once(':').is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case(headers::NODE) && value.split_ascii_whitespace().any(|word| word == "leader")
+        })
+    })
+}
+
+fn is_ok(answer: &str) -> bool {
+    answer.split_ascii_whitespace().nth(1) == Some("200")
+}
+
+/// One plain GET on a connection of its own; the whole answer, head included. `None` when it did not come within 2 s.
+pub async fn http_get(address: SocketAddr, path: &str) -> Option<String> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.take(crate::limits::ANSWER_BYTES_MAX as u64).read_to_end(&mut answer).await?;
+        std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    timeout(Duration::from_secs(2), exchange).await.ok()?.ok()
+}

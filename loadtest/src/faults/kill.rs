@@ -1,0 +1,116 @@
+//! Kills one process, if it still is the one that was listed.
+//!
+//! Between the listing and the kill a process may end and its pid be given to another. A pid is therefore never
+//! trusted alone: start time and command line must be those of the listing.
+
+use super::cluster::ListedProcess;
+use crate::{clock, machine};
+use rustix::process::{Pid, Signal, kill_process};
+use std::time::{Duration, Instant};
+
+/// Why nothing was killed.
+#[derive(Debug, thiserror::Error)]
+pub enum KillError {
+    #[error("{0} is not running")]
+    NotRunning(String),
+    #[error("process {pid} is not {name} any more: refusing to touch it")]
+    Another { name: String, pid: u32 },
+    #[error("cannot kill process {pid}: {source}")]
+    Kill { pid: u32, source: rustix::io::Errno },
+    #[error("process {0} was killed and did not end")]
+    Lives(u32),
+}
+
+/// A process that may be killed: listed, and identified by pid, start time and command line.
+#[derive(Debug, Clone)]
+pub struct Victim {
+    pub name: String,
+    pid: u32,
+    started: u64,
+}
+
+impl Victim {
+    /// Identifies a listed process.
+    ///
+    /// # Errors
+    /// When it is not running, or its pid belongs to something else.
+    pub fn identify(row: &ListedProcess) -> Result<Self, KillError> {
+        let not_running = || KillError::NotRunning(row.name.clone());
+        let pid = row.pid.filter(|_| row.alive).ok_or_else(not_running)?;
+        let started = machine::process(pid).ok_or_else(not_running)?.started;
+        let command_line = machine::command_line(pid).unwrap_or_default();
+        if row.argv.is_empty() || command_line != row.argv {
+            return Err(KillError::Another { name: row.name.clone(), pid });
+        }
+        Ok(Self { name: row.name.clone(), pid, started })
+    }
+
+    /// `kill -9`, now. Answers when it was sent.
+    ///
+    /// # Errors
+    /// When the process has become another one, or the kernel refuses.
+    pub fn kill(&self) -> Result<Instant, KillError> {
+        if !self.is_alive() {
+            return Err(KillError::Another { name: self.name.clone(), pid: self.pid });
+        }
+        let number = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let pid = number.ok_or_else(|| KillError::NotRunning(self.name.clone()))?;
+        kill_process(pid, Signal::KILL).map_err(|source| KillError::Kill { pid: self.pid, source })?;
+        Ok(clock::now())
+    }
+
+    /// Waits until the process is gone.
+    ///
+    /// # Errors
+    /// When it is still there after `patience`.
+    pub async fn gone(&self, patience: Duration) -> Result<(), KillError> {
+        let gone = clock::wait_until(patience, async || !self.is_alive()).await;
+        if gone { Ok(()) } else { Err(KillError::Lives(self.pid)) }
+    }
+
+    fn is_alive(&self) -> bool {
+        machine::process(self.pid).is_some_and(|process| process.started == self.started)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::faults::Role;
+    use std::{collections::BTreeMap, process::Command};
+
+    fn row(pid: u32, argv: &[&str]) -> ListedProcess {
+        ListedProcess {
+            name: "c1-1".into(),
+            role: Role::Cell,
+            cell: None,
+            az: None,
+            node: None,
+            pid: Some(pid),
+            alive: true,
+            addresses: BTreeMap::new(),
+            argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listed_process_is_killed_and_gone() {
+        let mut child = Command::new("sleep").arg("100").spawn().expect("sleep exists");
+        let victim = Victim::identify(&row(child.id(), &["sleep", "100"])).expect("it is the listed one");
+        victim.kill().expect("it is ours");
+        victim.gone(Duration::from_secs(5)).await.expect("it dies");
+        child.wait().expect("it is our child");
+        assert!(matches!(victim.kill(), Err(KillError::Another { .. })), "a dead pid is not touched again");
+    }
+
+    #[test]
+    fn a_pid_with_another_command_line_is_left_alone() {
+        let mut child = Command::new("sleep").arg("100").spawn().expect("sleep exists");
+        let refused = Victim::identify(&row(child.id(), &["bulkhead-cell", "--config", "x"]));
+        let unlisted = Victim::identify(&row(child.id(), &[]));
+        assert!(matches!(refused, Err(KillError::Another { .. })));
+        assert!(matches!(unlisted, Err(KillError::Another { .. })));
+        child.kill().expect("it is our child, and lives");
+        child.wait().expect("it is our child");
+    }
+}

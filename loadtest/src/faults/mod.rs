@@ -1,0 +1,9 @@
+//! Faults: processes of a local cluster are listed, killed and started again.
+//!
+//! Only what `bulkhead node list` names is ever touched, and only while it is still that process.
+
+mod cluster;
+mod kill;
+
+pub use cluster::{Cluster, ListedProcess, Role, http_get};
+pub use kill::{KillError, Victim};

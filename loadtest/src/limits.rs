@@ -1,0 +1,36 @@
+//! Every bound in the load test: a number that bounds something lives here.
+
+use std::time::Duration;
+
+/// Between two looks at a condition that is waited for.
+pub const POLL: Duration = Duration::from_millis(50);
+/// The largest answer that is read into memory: a listing page of 1,000 keys of 1,024 bytes, escaped.
+pub const ANSWER_BYTES_MAX: usize = 16 << 20;
+/// The largest error document that is read.
+pub const ERROR_BYTES_MAX: usize = 64 << 10;
+/// One piece of a generated body.
+pub const PIECE_BYTES: usize = 128 << 10;
+/// To open a TCP connection on this machine or to a neighbour.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest a request may wait for its answer, or for the next bytes of one, when nothing else is said.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Writes of unknown outcome that one key may collect; a drill stops writing a key that reaches it.
+pub const UNKNOWNS_PER_KEY_MAX: usize = 64;
+/// The longest latency a histogram records; longer ones count as this long. Microseconds.
+pub const LATENCY_MAX_MICROS: u64 = 120_000_000;
+/// The longest a command line of `bulkhead` may take.
+pub const COMMAND_TIMEOUT: Duration = Duration::from_secs(60);
+/// Writes must go on this soon after the death of a leader, one node being down.
+pub const WRITE_GAP_MAX: Duration = Duration::from_secs(3);
+/// What router and node may hold in memory while a large object passes. Bytes.
+pub const RESIDENT_BYTES_MAX: u64 = 300 << 20;
+/// Part size of large uploads. 10,000 parts of it are 320 GiB.
+pub const PART_BYTES: u64 = 32 << 20;
+/// Violations that are kept for the report; one is enough to fail.
+pub const VIOLATIONS_MAX: usize = 20;
+/// A drill's request may wait this long; then its outcome is unknown.
+pub const DRILL_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// A killed process must be ready again this soon after it was started.
+pub const RESTART_PATIENCE: Duration = Duration::from_secs(60);
+/// After everything runs again, a check may be repeated this long before it fails.
+pub const VERIFY_PATIENCE: Duration = Duration::from_secs(30);

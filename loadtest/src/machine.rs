@@ -1,0 +1,102 @@
+//! What this machine's kernel says of processes and disks: CPU time, memory, device flushes. Linux only; elsewhere, and
+//! for processes of other machines, every answer is `None`.
+
+use std::{fs, path::Path};
+
+/// What a process is and has used so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Process {
+    /// When it was started, in clock ticks since boot: with the pid, its identity.
+    pub started: u64,
+    /// User and system time of all its threads, milliseconds.
+    pub cpu_millis: u64,
+}
+
+/// Looks at process `pid`; `None` when there is none, or only its remains.
+pub fn process(pid: u32) -> Option<Process> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold anything; the fields after it are counted from the state, field 3.
+    let fields: Vec<&str> = stat.get(stat.rfind(')')? + 2..)?.split_ascii_whitespace().collect();
+    let number = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok());
+    if matches!(fields.first(), Some(&"Z" | &"X")) {
+        return None;
+    }
+    let ticks_per_second = rustix::param::clock_ticks_per_second();
+    Some(Process { started: number(22)?, cpu_millis: (number(14)? + number(15)?) * 1000 / ticks_per_second })
+}
+
+/// The process's command line.
+pub fn command_line(pid: u32) -> Option<Vec<String>> {
+    let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+    Some(
+        bytes
+            .split(|byte| *byte == 0)
+            .filter(|arg| !arg.is_empty())
+            .map(|arg| String::from_utf8_lossy(arg).into_owned())
+            .collect(),
+    )
+}
+
+/// Resident memory of process `pid`, bytes.
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_ascii_whitespace().next()?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// CPU cores.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// What the device below `path` has done since boot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Device {
+    pub flushes: u64,
+    pub bytes_written: u64,
+}
+
+/// Looks at the block device that holds `path`.
+pub fn device(path: &Path) -> Option<Device> {
+    let number = rustix::fs::stat(path).ok()?.st_dev;
+    let (major, minor) = (rustix::fs::major(number), rustix::fs::minor(number));
+    let link = format!("/sys/dev/block/{major}:{minor}");
+    // Flushes are counted on the whole disk only.
+    let stat = if Path::new(&format!("{link}/partition")).exists() {
+        format!("{link}/../stat")
+    } else {
+        format!("{link}/stat")
+    };
+    parse_device(&fs::read_to_string(stat).ok()?)
+}
+
+fn parse_device(stat: &str) -> Option<Device> {
+    const SECTOR: u64 = 512;
+    let fields: Vec<u64> = stat.split_ascii_whitespace().filter_map(|text| text.parse().ok()).collect();
+    Some(Device { flushes: *fields.get(15)?, bytes_written: fields.get(6)? * SECTOR })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_alive_and_has_used_memory() {
+        let me = std::process::id();
+        assert!(process(me).is_some());
+        assert!(resident_bytes(me).is_some_and(|bytes| bytes > 1 << 20));
+        assert!(command_line(me).is_some_and(|line| !line.is_empty()));
+    }
+
+    #[test]
+    fn a_pid_that_nobody_has_is_none() {
+        assert_eq!(process(u32::MAX >> 1), None);
+    }
+
+    #[test]
+    fn a_disk_line_gives_flushes_and_bytes() {
+        let line = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17";
+        assert_eq!(parse_device(line), Some(Device { flushes: 16, bytes_written: 7 * 512 }));
+        assert_eq!(parse_device("1 2 3"), None);
+    }
+}

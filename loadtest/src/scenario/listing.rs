@@ -1,0 +1,187 @@
+//! `listing`: many keys, listed page by page and folded by a delimiter, with the count of keys the cell touched for it.
+
+use crate::{
+    client::{Condition, ListQuery, Listed, PayloadHash, Put, Session, Target},
+    clock,
+    faults::{Cluster, Role, http_get},
+    settings::Service,
+    workload::Content,
+};
+use clap::Args;
+use std::{sync::Arc, time::Duration};
+use tokio::task::JoinSet;
+
+/// Metrics of a node: keys the index was asked for on behalf of listings, and pages it answered.
+const TOUCHED: &str = "bulkhead_list_keys_touched_total";
+const PAGES: &str = "bulkhead_list_pages_total";
+/// A folded page may touch each prefix, and a few keys more at its ends.
+const TOUCHED_PER_PREFIX_MAX: u64 = 4;
+
+#[derive(Debug, Args)]
+pub struct Listing {
+    #[command(flatten)]
+    service: Service,
+    /// Keys to create
+    #[arg(long, default_value_t = 100_000)]
+    keys: u64,
+    /// Prefixes they fall into
+    #[arg(long, default_value_t = 10)]
+    prefixes: u64,
+    /// Keys per page
+    #[arg(long, default_value_t = 1000)]
+    page: u32,
+    /// Clients that create them
+    #[arg(long, default_value_t = 64)]
+    clients: u64,
+    /// List this bucket of an earlier run instead of creating one
+    #[arg(long)]
+    bucket: Option<String>,
+}
+
+/// What one kind of listing showed and cost.
+struct Measured {
+    listed: Listed,
+    took: Duration,
+    /// Keys touched and pages answered by all nodes, where they could be asked.
+    counted: Option<(u64, u64)>,
+}
+
+/// Creates the keys, lists them both ways, and prints what it took.
+///
+/// # Errors
+/// When a listing is not exactly the keys in order, or the delimiter listing touches far more keys than there are prefixes.
+pub async fn run(listing: &Listing) -> anyhow::Result<()> {
+    let target = listing.service.target()?;
+    let bucket = match &listing.bucket {
+        Some(bucket) => bucket.clone(),
+        None => create(listing, &target).await?,
+    };
+    let mut session = Session::new(target, PayloadHash::Unsigned);
+    let cluster = listing.service.local.cluster().ok();
+    let plain = ListQuery { bucket: &bucket, max_keys: Some(listing.page), ..Default::default() };
+    let pages = measure(&mut session, &plain, cluster.as_ref()).await?;
+    let keys: Vec<String> = (0..listing.keys).map(|index| key(listing, index)).collect();
+    check_order(&pages.listed, keys)?;
+    print("plain", &pages, pages.listed.objects.len());
+    let folded_query = ListQuery { delimiter: Some("/"), ..plain };
+    let folded = measure(&mut session, &folded_query, cluster.as_ref()).await?;
+    let expected = listing.prefixes.min(listing.keys);
+    anyhow::ensure!(folded.listed.objects.is_empty(), "the delimiter listing shows objects that have a prefix");
+    anyhow::ensure!(folded.listed.prefixes.len() as u64 == expected, "{} prefixes", folded.listed.prefixes.len());
+    print("delimiter", &folded, folded.listed.prefixes.len());
+    if let Some((touched, _)) = folded.counted {
+        let allowed = expected * TOUCHED_PER_PREFIX_MAX;
+        anyhow::ensure!(touched <= allowed, "the delimiter listing touched {touched} keys; {allowed} are allowed");
+    }
+    Ok(())
+}
+
+/// Spread over the prefixes, so that a delimiter listing that steps key by key cannot hide.
+fn key(listing: &Listing, index: u64) -> String {
+    let prefixes = listing.prefixes.max(1);
+    format!("prefix-{:02}/{:08}", index % prefixes, index / prefixes)
+}
+
+async fn create(listing: &Listing, target: &Arc<Target>) -> anyhow::Result<String> {
+    let bucket = format!("listing-{}", clock::stamp());
+    let mut session = Session::new(target.clone(), PayloadHash::Unsigned);
+    session.ensure_bucket(&bucket).await.required("creating the bucket")?;
+    let begun = clock::now();
+    let mut tasks = JoinSet::new();
+    for client in 0..listing.clients {
+        let keys: Vec<String> =
+            (client..listing.keys).step_by(listing.clients as usize).map(|index| key(listing, index)).collect();
+        let (target, bucket) = (target.clone(), bucket.clone());
+        tasks.spawn(async move {
+            let mut session = Session::new(target, PayloadHash::Unsigned);
+            for key in &keys {
+                let content = Content::of(key, 1, 16);
+                let put = Put { bucket: &bucket, key, version: 1, content, condition: Condition::Always };
+                session.put(&put).await.required("creating a key")?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(created) = tasks.join_next().await {
+        created??;
+    }
+    let seconds = (clock::now() - begun).as_secs_f64();
+    println!(
+        "created {} keys in {bucket} in {seconds:.1} s, {:.0} per second",
+        listing.keys,
+        listing.keys as f64 / seconds
+    );
+    Ok(bucket)
+}
+
+async fn measure(session: &mut Session, query: &ListQuery<'_>, cluster: Option<&Cluster>) -> anyhow::Result<Measured> {
+    let before = counters(cluster).await?;
+    let begun = clock::now();
+    let listed = session.list(query).await.required("listing")?;
+    let took = clock::now() - begun;
+    let after = counters(cluster).await?;
+    let counted = before.zip(after).map(|(before, after)| (after.0 - before.0, after.1 - before.1));
+    Ok(Measured { listed, took, counted })
+}
+
+/// Sums both counters over all nodes; `None` when they cannot be asked.
+async fn counters(cluster: Option<&Cluster>) -> anyhow::Result<Option<(u64, u64)>> {
+    let Some(cluster) = cluster else { return Ok(None) };
+    let mut sum = (0, 0);
+    for row in cluster.of(Role::Cell, None).await?.iter().filter(|row| row.alive) {
+        let Some(text) = http_get(row.address("admin")?, "/metrics").await else { return Ok(None) };
+        sum.0 += counter(&text, TOUCHED);
+        sum.1 += counter(&text, PAGES);
+    }
+    Ok(Some(sum))
+}
+
+/// A counter's value in Prometheus' text format, all its labels added up.
+fn counter(text: &str, name: &str) -> u64 {
+    let value = |line: &str| {
+        let rest = line.strip_prefix(name)?;
+        let rest = if rest.starts_with('{') { rest.split_once('}')?.1 } else { rest };
+        rest.strip_prefix(' ')?.split_ascii_whitespace().next()?.parse::<f64>().ok()
+    };
+    text.lines().filter_map(value).sum::<f64>() as u64
+}
+
+fn check_order(listed: &Listed, mut expected: Vec<String>) -> anyhow::Result<()> {
+    expected.sort_unstable();
+    anyhow::ensure!(
+        listed.objects.len() == expected.len(),
+        "{} keys listed, {} exist",
+        listed.objects.len(),
+        expected.len()
+    );
+    for (object, key) in listed.objects.iter().zip(&expected) {
+        anyhow::ensure!(&object.key == key, "the listing shows {:?} where {key:?} belongs", object.key);
+    }
+    Ok(())
+}
+
+fn print(what: &str, measured: &Measured, shown: usize) {
+    let seconds = measured.took.as_secs_f64();
+    let pages = measured.listed.pages;
+    println!(
+        "{what:<9} listing: {shown} entries in {pages} pages in {seconds:.3} s, {:.0} per second",
+        shown as f64 / seconds
+    );
+    match measured.counted {
+        Some((touched, counted)) => println!("{what:<9} listing: {TOUCHED} +{touched}, {PAGES} +{counted}"),
+        None => println!("{what:<9} listing: the cell's counters cannot be read from here"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_is_summed_over_its_labels_and_not_mixed_with_its_neighbours() {
+        let text =
+            "# TYPE a_total counter\na_total{cell=\"c1\"} 3\na_total{cell=\"c2\"} 4\na_total_more 9\na_total 1\n";
+        assert_eq!(counter(text, "a_total"), 8);
+        assert_eq!(counter(text, "b_total"), 0);
+    }
+}

@@ -1,0 +1,217 @@
+//! `racers`: many writers race for one key with a precondition that only one of them can meet.
+//!
+//! Exactly one is told that it won, the key holds what that one wrote, and all others are refused with 412 or 409. A racer
+//! whose outcome is unknown may be the winner; reading the key settles it. With `--kill-leader` the cell's leader is
+//! killed in the middle of every round.
+
+use crate::{
+    client::{Condition, Outcome, PayloadHash, Put, Session, Target},
+    clock,
+    faults::{Cluster, Victim},
+    settings::Service,
+    workload::Content,
+};
+use anyhow::Context;
+use bulkhead_model::CellId;
+use clap::Args;
+use std::{sync::Arc, time::Duration};
+use tokio::{sync::Barrier, task::JoinSet};
+
+const CONTENT_BYTES: u64 = 1024;
+const RACER_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_PATIENCE: Duration = Duration::from_secs(20);
+const RESTART_PATIENCE: Duration = Duration::from_secs(30);
+/// The round's leader is killed this long after the start.
+const KILL_AFTER: Duration = Duration::from_millis(3);
+
+#[derive(Debug, Args)]
+pub struct Racers {
+    #[command(flatten)]
+    pub service: Service,
+    /// Writers per round
+    #[arg(long, default_value_t = 50)]
+    pub racers: u64,
+    /// Rounds of each precondition
+    #[arg(long, default_value_t = 10)]
+    pub rounds: u64,
+    /// Kill the leader of this cell in the middle of every round, and start it again after it
+    #[arg(long, value_name = "CELL")]
+    pub kill_leader: Option<CellId>,
+}
+
+/// How a round ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub won: u64,
+    pub lost: u64,
+    pub unknown: u64,
+}
+
+/// One racer's end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Finish {
+    Won,
+    Lost,
+    Unknown,
+    /// An answer that no racer may get.
+    Wrong(String),
+}
+
+/// Runs all rounds and prints a line for each.
+///
+/// # Errors
+/// At the first round that does not have exactly one winner.
+pub async fn run(racers: &Racers) -> anyhow::Result<()> {
+    let target = racers.service.target()?;
+    let bucket = format!("racers-{}", clock::stamp());
+    let mut session = Session::new(target.clone(), PayloadHash::Signed);
+    session.ensure_bucket(&bucket).await.required("creating the bucket")?;
+    for round in 1..=racers.rounds {
+        let key = format!("absent/{round}");
+        let tally = race(racers, &target, &bucket, &key, Condition::Absent).await?;
+        report("If-None-Match: *", round, tally);
+    }
+    for round in 1..=racers.rounds {
+        let key = format!("matches/{round}");
+        let content = Content::of(&key, 0, CONTENT_BYTES);
+        let put = Put { bucket: &bucket, key: &key, version: 0, content, condition: Condition::Always };
+        let stored = session.put(&put).await.required("writing what the racers replace")?;
+        let tally = race(racers, &target, &bucket, &key, Condition::Matches(stored.etag)).await?;
+        report("If-Match", round, tally);
+    }
+    println!("{} rounds, exactly one winner in each", racers.rounds * 2);
+    Ok(())
+}
+
+fn report(what: &str, round: u64, tally: Tally) {
+    println!("{what:<16} round {round}: {} won, {} refused, {} unknown", tally.won, tally.lost, tally.unknown);
+}
+
+async fn race(
+    racers: &Racers,
+    target: &Arc<Target>,
+    bucket: &str,
+    key: &str,
+    condition: Condition,
+) -> anyhow::Result<Tally> {
+    let start = Arc::new(Barrier::new(usize::try_from(racers.racers)? + 1));
+    let mut tasks = JoinSet::new();
+    for racer in 1..=racers.racers {
+        let (target, start, condition) = (target.clone(), start.clone(), condition.clone());
+        let (bucket, key) = (bucket.to_owned(), key.to_owned());
+        tasks.spawn(async move {
+            let mut session = Session::new(target, PayloadHash::Signed).with_timeout(RACER_TIMEOUT);
+            let content = Content::of(&key, racer, CONTENT_BYTES);
+            let put = Put { bucket: &bucket, key: &key, version: racer, content, condition };
+            start.wait().await;
+            (racer, finish(session.put(&put).await))
+        });
+    }
+    let killed = match &racers.kill_leader {
+        None => {
+            start.wait().await;
+            None
+        }
+        Some(cell) => Some(kill_leader(&racers.service.local.cluster()?, cell, &start).await?),
+    };
+    let finishes = tasks.join_all().await;
+    let holder = read_version(target, bucket, key).await?;
+    if let Some((cluster, victim)) = killed {
+        victim.gone(RESTART_PATIENCE).await?;
+        cluster.start(&victim.name).await?;
+        let missing = cluster.missing_after(RESTART_PATIENCE).await?;
+        anyhow::ensure!(missing.is_empty(), "not ready again after the round: {}", missing.join(", "));
+    }
+    judge(&finishes, holder).with_context(|| format!("{key}: held by {holder}"))
+}
+
+/// Releases the racers and kills the leader among them.
+async fn kill_leader(cluster: &Cluster, cell: &CellId, start: &Barrier) -> anyhow::Result<(Cluster, Victim)> {
+    let leader = cluster.leader(cell).await?.with_context(|| format!("cell {cell} has no leader"))?;
+    let victim = Victim::identify(&leader)?;
+    start.wait().await;
+    tokio::time::sleep(KILL_AFTER).await;
+    victim.kill()?;
+    Ok((cluster.clone(), victim))
+}
+
+fn finish(outcome: Outcome<crate::client::Stored>) -> Finish {
+    match outcome {
+        Outcome::Ok(_) => Finish::Won,
+        Outcome::Refused(refusal) if matches!(refusal.status, 409 | 412) => Finish::Lost,
+        Outcome::Refused(refusal) if refusal.certain() => Finish::Wrong(refusal.to_string()),
+        Outcome::Refused(_) | Outcome::Unknown(_) | Outcome::Unsent(_) => Finish::Unknown,
+    }
+}
+
+/// Who wrote what the key holds now. Racer 0 is who wrote it before the race.
+async fn read_version(target: &Arc<Target>, bucket: &str, key: &str) -> anyhow::Result<u64> {
+    let mut session = Session::new(target.clone(), PayloadHash::Signed).with_timeout(RACER_TIMEOUT);
+    let deadline = clock::now() + READ_PATIENCE;
+    loop {
+        let read = session.get(bucket, key).await;
+        let seen = read
+            .and_then(async |download| {
+                let version = download.version.unwrap_or(0);
+                let expected = Content::of(key, version, CONTENT_BYTES);
+                download.verify(expected, 0).await.map(|checked| checked.map(|_| version))
+            })
+            .await;
+        match seen {
+            Outcome::Ok(checked) => return Ok(checked?),
+            Outcome::Refused(refusal) if refusal.certain() => anyhow::bail!("reading {key} after the race: {refusal}"),
+            other if clock::now() > deadline => {
+                other.required("reading the key after the race")??;
+            }
+            Outcome::Refused(_) | Outcome::Unsent(_) | Outcome::Unknown(_) => {
+                tokio::time::sleep(crate::limits::POLL).await
+            }
+        }
+    }
+}
+
+fn judge(finishes: &[(u64, Finish)], holder: u64) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    for (racer, finish) in finishes {
+        match finish {
+            Finish::Won => {
+                tally.won += 1;
+                anyhow::ensure!(tally.won == 1, "two racers won");
+                anyhow::ensure!(*racer == holder, "racer {racer} was told that it won");
+            }
+            Finish::Lost => {
+                tally.lost += 1;
+                anyhow::ensure!(*racer != holder, "racer {racer} was refused, and wrote all the same");
+            }
+            Finish::Unknown => tally.unknown += 1,
+            Finish::Wrong(answer) => anyhow::bail!("racer {racer} was answered {answer}"),
+        }
+    }
+    let settled = tally.won == 1 || finishes.contains(&(holder, Finish::Unknown));
+    anyhow::ensure!(settled || tally.unknown == tally.lost + tally.unknown, "nobody won, yet racers were refused");
+    Ok(tally)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_winner_that_holds_the_key_is_right_and_everything_else_is_wrong() {
+        use Finish::{Lost, Unknown, Won};
+        let cases: [(&[Finish], u64, bool); 8] = [
+            (&[Won, Lost, Lost], 1, true),
+            (&[Lost, Unknown, Lost], 2, true),
+            (&[Won, Unknown, Lost], 1, true),
+            (&[Unknown, Unknown, Unknown], 0, true),
+            (&[Won, Won, Lost], 1, false),
+            (&[Won, Lost, Lost], 2, false),
+            (&[Lost, Lost, Lost], 0, false),
+            (&[Lost, Unknown, Lost], 1, false),
+        ];
+        for (finishes, holder, right) in cases {
+            let numbered: Vec<(u64, Finish)> = (1..).zip(finishes.iter().cloned()).collect();
+            assert_eq!(judge(&numbered, holder).is_ok(), right, "{finishes:?}, held by {holder}");
+        }
+    }
+}
