@@ -77,7 +77,10 @@ impl Victim {
 mod tests {
     use super::*;
     use crate::faults::Role;
-    use std::{collections::BTreeMap, process::Command};
+    use std::{
+        collections::BTreeMap,
+        process::{Child, Command},
+    };
 
     fn row(pid: u32, argv: &[&str]) -> ListedProcess {
         ListedProcess {
@@ -93,9 +96,17 @@ mod tests {
         }
     }
 
+    /// A child that does nothing. The kernel shows its command line a moment after it was started.
+    async fn sleeper() -> Child {
+        let child = Command::new("sleep").arg("100").spawn().expect("sleep exists");
+        let shown = async || machine::command_line(child.id()).is_some_and(|line| line == ["sleep", "100"]);
+        assert!(clock::wait_until(Duration::from_secs(5), shown).await);
+        child
+    }
+
     #[tokio::test]
     async fn a_listed_process_is_killed_and_gone() {
-        let mut child = Command::new("sleep").arg("100").spawn().expect("sleep exists");
+        let mut child = sleeper().await;
         let victim = Victim::identify(&row(child.id(), &["sleep", "100"])).expect("it is the listed one");
         victim.kill().expect("it is ours");
         victim.gone(Duration::from_secs(5)).await.expect("it dies");
@@ -103,9 +114,9 @@ mod tests {
         assert!(matches!(victim.kill(), Err(KillError::Another { .. })), "a dead pid is not touched again");
     }
 
-    #[test]
-    fn a_pid_with_another_command_line_is_left_alone() {
-        let mut child = Command::new("sleep").arg("100").spawn().expect("sleep exists");
+    #[tokio::test]
+    async fn a_pid_with_another_command_line_is_left_alone() {
+        let mut child = sleeper().await;
         let refused = Victim::identify(&row(child.id(), &["bulkhead-cell", "--config", "x"]));
         let unlisted = Victim::identify(&row(child.id(), &[]));
         assert!(matches!(refused, Err(KillError::Another { .. })));
