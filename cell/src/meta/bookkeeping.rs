@@ -24,6 +24,8 @@ pub struct CellState {
     pub dropped: u64,
     /// Recorded outcomes up to this one are expired: a scan for the next begins here and not among their tombstones.
     pub expired_to: Option<(Timestamp, RequestId)>,
+    /// No recorded outcome expires before this.
+    pub expire_at: Timestamp,
 }
 
 /// What an account holds.

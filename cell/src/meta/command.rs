@@ -228,6 +228,35 @@ pub enum Refusal {
     TooManyUploads { used: u64, max: u64 },
 }
 
+impl Refusal {
+    /// Whether a repetition of the request must be answered the same. What is not final is worth another attempt: nothing
+    /// of it is recorded.
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Moved { .. } | Self::EpochClosed { .. } | Self::ClaimFenced => false,
+            Self::NoSuchAccount
+            | Self::AccountNotEmpty { .. }
+            | Self::KeyOfAnotherAccount
+            | Self::BucketAlreadyOwnedByYou
+            | Self::BucketAlreadyExists
+            | Self::NoSuchBucket
+            | Self::BucketNotEmpty
+            | Self::NoSuchKey
+            | Self::PreconditionFailed
+            | Self::NoSuchUpload
+            | Self::InvalidPart { .. }
+            | Self::InvalidPartOrder
+            | Self::EntityTooSmall { .. }
+            | Self::EntityTooLarge { .. }
+            | Self::BadDigest
+            | Self::CellFull { .. }
+            | Self::TooManyBuckets { .. }
+            | Self::TooManyKeys { .. }
+            | Self::TooManyUploads { .. } => true,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CapacityDimension {
     Bytes,

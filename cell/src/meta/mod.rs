@@ -1,5 +1,6 @@
 //! The index: a state machine on `bulkhead-replica`. Knows keys, commands and `apply`; knows neither HTTP nor chunks.
 
+pub mod apply;
 pub mod bookkeeping;
 pub mod command;
 pub mod epochs;
