@@ -36,7 +36,7 @@ pub const RETRIES_PER_SECOND_FLOOR: f64 = 50.0;
 pub const RETRIES_SAVED_MAX: f64 = 500.0;
 /// The pause before a retry is between zero and this, doubled with each further one up to the second.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(25);
-pub const BACKOFF_MAX: Duration = Duration::from_millis(400);
+pub const BACKOFF_MAX: Duration = Duration::from_millis(800);
 
 /// How long a node that could not be reached is left alone; doubled each time up to the second.
 pub const EJECTION_FIRST: Duration = Duration::from_millis(500);

@@ -1,0 +1,5 @@
+//! The router against fakes of its neighbours, over real sockets.
+
+mod forwarding;
+mod retrying;
+mod support;
