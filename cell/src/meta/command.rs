@@ -49,7 +49,9 @@ pub enum Command {
         claim: ClaimId,
         location: Option<String>,
     },
+    /// Of the bucket of this name only if it is this one: the name may have been given to another meanwhile.
     DeleteBucket {
+        bucket: BucketId,
         name: String,
     },
     SettleClaim {
@@ -166,7 +168,10 @@ pub enum Done {
     },
     /// One for each object of the command, in its order.
     ObjectsDeleted(Vec<Result<(), Refusal>>),
-    UploadCreated,
+    /// Says which, so that a repeated request gets the id of the upload it created the first time.
+    UploadCreated {
+        upload: UploadId,
+    },
     PartPut {
         modified: Timestamp,
     },

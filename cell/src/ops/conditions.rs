@@ -3,10 +3,7 @@
 //! `If-Match` overrides `If-Unmodified-Since`, `If-None-Match` overrides `If-Modified-Since`; a failure of the first pair is
 //! `412`, of the second `304`. Conditions on writes are decided inside `apply`, not here.
 
-use crate::meta::{
-    command::{Condition, EtagMatch, Refusal},
-    record::Etag,
-};
+use crate::meta::{command::EtagMatch, record::Etag};
 use bulkhead_model::Timestamp;
 
 /// The four conditions a read may carry. Dates have HTTP's resolution: whole seconds.
@@ -78,23 +75,6 @@ pub fn matches(named: &EtagMatch, etag: &Etag) -> bool {
     }
 }
 
-/// Whether a write under this condition would be let through, `current` being the object's ETag: the answer `apply` gives.
-///
-/// # Errors
-/// `NoSuchKey` for an `If-Match` on what is not there, else `PreconditionFailed`.
-pub fn allows_write(condition: &Condition, current: Option<&Etag>) -> Result<(), Refusal> {
-    if let Some(wanted) = &condition.if_match {
-        let current = current.ok_or(Refusal::NoSuchKey)?;
-        if !matches(wanted, current) {
-            return Err(Refusal::PreconditionFailed);
-        }
-    }
-    match (&condition.if_none_match, current) {
-        (Some(unwanted), Some(current)) if matches(unwanted, current) => Err(Refusal::PreconditionFailed),
-        (Some(_), Some(_) | None) | (None, _) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,18 +127,5 @@ mod tests {
             };
             assert_eq!(evaluate(&conditions, &ETAG, MODIFIED), expected, "{conditions:?}");
         }
-    }
-
-    #[test]
-    fn conditions_of_writes() {
-        let allowed = |if_match, if_none_match, current: Option<&Etag>| {
-            allows_write(&Condition { if_match, if_none_match }, current)
-        };
-        let any = || Some(EtagMatch::Any);
-        assert_eq!(allowed(None, any(), None), Ok(()));
-        assert_eq!(allowed(None, any(), Some(&ETAG)), Err(Refusal::PreconditionFailed));
-        assert_eq!(allowed(same(), None, Some(&ETAG)), Ok(()));
-        assert_eq!(allowed(other(), None, Some(&ETAG)), Err(Refusal::PreconditionFailed));
-        assert_eq!(allowed(same(), None, None), Err(Refusal::NoSuchKey));
     }
 }

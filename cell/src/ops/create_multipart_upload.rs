@@ -34,7 +34,7 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     let command =
         |bucket| Command::CreateUpload { bucket, key: key.clone(), upload, headers: headers.clone(), checksum };
     match target.execute(cell, caller, caller.request, caller.deadline, command).await? {
-        Done::UploadCreated => Ok(Response { upload, checksum }),
+        Done::UploadCreated { upload } => Ok(Response { upload, checksum }),
         other => Err(unexpected(&other)),
     }
 }

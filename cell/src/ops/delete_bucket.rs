@@ -7,7 +7,7 @@ use super::{
     bucket,
     context::{replayed, unexpected},
 };
-use crate::meta::command::{Command, Done, Refusal};
+use crate::meta::command::{Command, Done};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -18,13 +18,11 @@ pub struct Request {
 /// `NoSuchBucket`, `BucketNotEmpty`.
 pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<(), OpError> {
     let view = cell.view(caller).await?;
-    match bucket::in_view(&view, caller, Call::DeleteBucket, &request.bucket) {
-        Ok(_) => {}
-        // Gone by this very request, repeated: the index knows its outcome.
-        Err(OpError::Refused(Refusal::NoSuchBucket)) if replayed(&view, caller)?.is_some() => {}
-        Err(error) => return Err(error),
+    if let Some(outcome) = replayed(&view, caller)? {
+        return Ok(outcome.map(drop)?);
     }
-    let command = Command::DeleteBucket { name: request.bucket };
+    let bucket = bucket::in_view(&view, caller, Call::DeleteBucket, &request.bucket)?.id;
+    let command = Command::DeleteBucket { bucket, name: request.bucket };
     match cell.execute(caller, caller.request, command, caller.deadline).await? {
         Done::BucketDeleted => Ok(()),
         other => Err(unexpected(&other)),

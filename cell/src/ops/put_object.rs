@@ -5,7 +5,6 @@ use super::{
     action::Call,
     body::Body,
     bucket::{self, Target},
-    conditions,
     context::{replayed, unexpected},
     ingest::Ingested,
     store::{self, Taken},
@@ -14,6 +13,7 @@ use super::{
 use crate::{
     limits::EARLY_CHECK_BYTES_MIN,
     meta::{
+        apply::condition,
         command::{self, Command, Condition, Done},
         record::{Checksum, ContentHeaders, Etag, Layout},
     },
@@ -109,5 +109,5 @@ async fn check_early(
     }
     let bucket = bucket::in_view(&view, caller, Call::PutObject, bucket)?;
     let current = view.object(bucket.id, key)?;
-    Ok(conditions::allows_write(condition, current.as_ref().map(|object| &object.etag))?)
+    Ok(condition::check(condition, current.map(|object| object.etag))?)
 }

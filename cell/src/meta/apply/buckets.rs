@@ -50,8 +50,9 @@ pub(super) fn create(
 ///
 /// The claim is fenced, so that a repetition of the old `CreateBucket` cannot bring the bucket back once its name is given
 /// away.
-pub(super) fn delete(draft: &mut Draft<'_>, name: &str) -> Decision {
-    let bucket = draft.get(&keys::buckets::by_name(name))?.ok_or(Refusal::NoSuchBucket)?;
+pub(super) fn delete(draft: &mut Draft<'_>, id: BucketId, name: &str) -> Decision {
+    let bucket = draft.get(&keys::buckets::by_name(name))?.filter(|bucket| bucket.id == id);
+    let bucket = bucket.ok_or(Refusal::NoSuchBucket)?;
     let state = usage::bucket(draft, bucket.id)?;
     if state.usage.objects > 0 {
         return Err(Refusal::BucketNotEmpty.into());

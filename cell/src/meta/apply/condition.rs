@@ -6,7 +6,10 @@ use crate::meta::{
 };
 
 /// Whether `condition` holds of the current object. `If-Match` of a key that has none is `NoSuchKey`.
-pub(super) fn check(condition: &Condition, current: Option<Etag>) -> Result<(), Refusal> {
+///
+/// # Errors
+/// `NoSuchKey` or `PreconditionFailed`.
+pub fn check(condition: &Condition, current: Option<Etag>) -> Result<(), Refusal> {
     if let Some(wanted) = &condition.if_match {
         let Some(current) = current else { return Err(Refusal::NoSuchKey) };
         if !matches(wanted, current) {

@@ -9,7 +9,7 @@ mod buckets;
 mod checksum;
 mod claims;
 mod complete;
-mod condition;
+pub mod condition;
 mod draft;
 mod dropped;
 mod epochs;
@@ -106,7 +106,7 @@ fn decide(draft: &mut Draft<'_>, routed: Option<(AccountId, Epoch)>, command: Co
         Command::DeleteCredential { key, account } => accounts::delete_credential(draft, &key, account),
         Command::OpenEpoch { node } => epochs::open(draft, node),
         Command::CreateBucket { name, owner, claim, location } => buckets::create(draft, name, owner, claim, location),
-        Command::DeleteBucket { name } => buckets::delete(draft, &name),
+        Command::DeleteBucket { bucket, name } => buckets::delete(draft, bucket, &name),
         Command::SettleClaim { name, claim } => claims::settle(draft, &name, claim),
         Command::OutboxDone { sequence } => Ok(claims::errand_done(draft, sequence)),
         Command::PutObject(put) => objects::put(draft, put),

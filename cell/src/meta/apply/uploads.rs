@@ -35,7 +35,7 @@ pub(super) fn create(
     let state = usage::bucket(draft, at.bucket)?;
     let row = keys::uploads::row(at.bucket, at.key, at.upload);
     if draft.get(&row)?.is_some() {
-        return Ok(Done::UploadCreated);
+        return Ok(Done::UploadCreated { upload: at.upload });
     }
     let used = draft.get(&keys::accounts::totals(state.owner))?.ok_or(Refusal::NoSuchAccount)?.uploads;
     if used >= UPLOADS_PER_ACCOUNT_MAX {
@@ -43,7 +43,7 @@ pub(super) fn create(
     }
     usage::charge(draft, at.bucket, &state, Change { uploads_added: 1, ..Change::default() })?;
     draft.put(row, &Upload { initiated: draft.time(), headers, checksum });
-    Ok(Done::UploadCreated)
+    Ok(Done::UploadCreated { upload: at.upload })
 }
 
 /// Puts a part, in place of the one of that number if there is one.

@@ -35,9 +35,9 @@ fn an_account_s_epoch_never_goes_back() {
 #[test]
 fn an_account_with_buckets_stays() {
     let mut world = World::new();
-    world.bucket("b", 1);
+    let bucket = world.bucket("b", 1);
     assert_eq!(world.refused(Command::DeleteAccount { account: account(1) }), Refusal::AccountNotEmpty { buckets: 1 });
-    world.must(delete_bucket("b"));
+    world.must(delete_bucket(bucket, "b"));
     world.must(Command::DeleteAccount { account: account(1) });
     world.must(Command::DeleteAccount { account: account(1) });
     assert_eq!(world.view().account(account(1)).expect("memory"), None);

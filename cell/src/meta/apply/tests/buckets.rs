@@ -22,10 +22,10 @@ fn a_bucket_with_objects_stays_and_an_empty_one_leaves_an_errand() {
     let bucket = world.bucket("b", 1);
     let object = world.small(bucket, "k", 1, 3);
     world.must(Command::PutObject(object));
-    assert_eq!(world.refused(delete_bucket("b")), Refusal::BucketNotEmpty);
+    assert_eq!(world.refused(delete_bucket(bucket, "b")), Refusal::BucketNotEmpty);
     world.must(delete(bucket, &["k"]));
-    assert_eq!(world.must(delete_bucket("b")), Done::BucketDeleted);
-    assert_eq!(world.refused(delete_bucket("b")), Refusal::NoSuchBucket);
+    assert_eq!(world.must(delete_bucket(bucket, "b")), Done::BucketDeleted);
+    assert_eq!(world.refused(delete_bucket(bucket, "b")), Refusal::NoSuchBucket);
     let errand = Errand::ReleaseName { name: "b".into(), claim: ClaimId(1) };
     assert_eq!(world.view().errands(10).expect("memory"), vec![(1, errand)]);
     for _ in 0..2 {
@@ -39,9 +39,10 @@ fn a_bucket_with_objects_stays_and_an_empty_one_leaves_an_errand() {
 fn a_created_again_bucket_shares_nothing_with_its_predecessor() {
     let mut world = World::new();
     let first = world.bucket("b", 1);
-    world.must(delete_bucket("b"));
+    world.must(delete_bucket(first, "b"));
     let Done::BucketCreated { bucket } = world.must(create_bucket("b", 2, 2)) else { panic!("not created") };
     assert_ne!(first, bucket);
+    assert_eq!(world.refused(delete_bucket(first, "b")), Refusal::NoSuchBucket);
 }
 
 #[test]
@@ -67,8 +68,8 @@ fn an_older_claim_does_not_lower_the_fence() {
 #[test]
 fn the_claim_of_a_deleted_bucket_is_given_up() {
     let mut world = World::new();
-    world.bucket("b", 1);
-    world.must(delete_bucket("b"));
+    let bucket = world.bucket("b", 1);
+    world.must(delete_bucket(bucket, "b"));
     assert_eq!(world.refused(create_bucket("b", 1, 1)), Refusal::ClaimFenced);
     assert_eq!(world.must(settle("b", 1)), Done::ClaimSettled { exists: false });
 }
@@ -94,7 +95,7 @@ fn the_uploads_of_a_deleted_bucket_are_cleared_away_a_few_rows_per_command() {
         let part = world.part(bucket, "k", upload(n), 1, 1, 10);
         world.must(part);
     }
-    world.must(delete_bucket("b"));
+    world.must(delete_bucket(bucket, "b"));
     let totals = world.view().account_totals(account(1)).expect("memory");
     assert_eq!((totals.usage, totals.uploads), (usage(0, 0), 0));
     let mut garbage = 0;

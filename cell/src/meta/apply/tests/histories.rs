@@ -67,11 +67,12 @@ impl Model {
             }
             Step::DeleteBucket { name } => {
                 let bucket = &mut self.buckets[name];
+                let id = bucket.id.unwrap_or(BucketId(0));
                 let done = bucket.id.is_some() && bucket.objects.is_empty();
                 if done {
                     *bucket = Bucket::default();
                 }
-                (delete_bucket(NAMES[name]), done)
+                (delete_bucket(id, NAMES[name]), done)
             }
             Step::Put { name, key, len, tag, large, fresh } => {
                 let bucket = &mut self.buckets[name];

@@ -155,8 +155,8 @@ pub(super) fn create_bucket(name: &str, owner: u64, claim: u64) -> Command {
     Command::CreateBucket { name: name.into(), owner: account(owner), claim: ClaimId(claim), location: None }
 }
 
-pub(super) fn delete_bucket(name: &str) -> Command {
-    Command::DeleteBucket { name: name.into() }
+pub(super) fn delete_bucket(bucket: BucketId, name: &str) -> Command {
+    Command::DeleteBucket { bucket, name: name.into() }
 }
 
 pub(super) fn delete(bucket: BucketId, keys: &[&str]) -> Command {

@@ -156,7 +156,7 @@ fn time_never_goes_back_whatever_the_proposer_s_clock_says() {
 fn a_bucket_that_is_gone_takes_no_objects() {
     let mut world = World::new();
     let bucket = world.bucket("b", 1);
-    world.must(delete_bucket("b"));
+    world.must(delete_bucket(bucket, "b"));
     let late = world.small(bucket, "k", 1, 1);
     assert_eq!(world.refused(Command::PutObject(late)), Refusal::NoSuchBucket);
     assert_eq!(world.refused(delete(bucket, &["k"])), Refusal::NoSuchBucket);

@@ -23,9 +23,9 @@ fn a_repetition_gets_the_recorded_outcome_and_changes_nothing() {
 #[test]
 fn a_final_refusal_stays_even_when_the_reason_is_gone() {
     let mut world = World::new();
-    assert_eq!(world.run_as(7, delete_bucket("b")), Err(Refusal::NoSuchBucket));
+    assert_eq!(world.run_as(7, delete_bucket(BucketId(1), "b")), Err(Refusal::NoSuchBucket));
     world.bucket("b", 1);
-    assert_eq!(world.run_as(7, delete_bucket("b")), Err(Refusal::NoSuchBucket));
+    assert_eq!(world.run_as(7, delete_bucket(BucketId(1), "b")), Err(Refusal::NoSuchBucket));
 }
 
 #[test]
