@@ -34,3 +34,9 @@ pub const DRILL_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 pub const RESTART_PATIENCE: Duration = Duration::from_secs(60);
 /// After everything runs again, a check may be repeated this long before it fails.
 pub const VERIFY_PATIENCE: Duration = Duration::from_secs(30);
+/// A private cluster must serve this soon. RocksDB opens, two cells form, an account is made.
+pub const UP_PATIENCE: Duration = Duration::from_secs(120);
+/// Ports that a private cluster may use, from its first on.
+pub const CLUSTER_PORTS: u16 = 110;
+/// Port ranges that are tried before giving up.
+pub const PORT_TRIES: u16 = 50;

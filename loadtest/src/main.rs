@@ -30,7 +30,16 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    match Arguments::parse().command {
+    let arguments = Arguments::parse();
+    // An interrupted run still stops what it started: the scenario is dropped, not killed.
+    tokio::select! {
+        ended = run(arguments.command) => ended,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+    }
+}
+
+async fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Bench(bench) => bench::run(&bench).await,
         Command::Drill(drill) => drill::run(&drill).await,
         Command::Racers(racers) => racers::run(&racers).await,

@@ -1,10 +1,13 @@
-//! Where the service is and who asks: from options, the environment, or the file that `bulkhead dev up` writes.
+//! Where the service is and who asks: from options, the environment, or the file that `bulkhead dev up` writes; or a
+//! cluster started for this run alone.
 
 use crate::{
     client::{Credentials, Target},
-    faults::Cluster,
+    clock,
+    faults::{Cluster, PrivateCluster, binaries},
 };
 use anyhow::Context;
+use bulkhead_model::CellId;
 use clap::Args;
 use std::{
     collections::BTreeMap,
@@ -12,71 +15,115 @@ use std::{
     sync::Arc,
 };
 
-/// The S3 endpoint and the account.
+/// The S3 endpoint, the account, and the local cluster behind them.
 #[derive(Debug, Clone, Args)]
 pub struct Service {
     /// The router, for example http://127.0.0.1:9000 [default: from DATA/dev.env]
     #[arg(long, env = "AWS_ENDPOINT_URL")]
-    pub endpoint: Option<String>,
-    #[arg(long, env = "AWS_ACCESS_KEY_ID", hide_env_values = true)]
-    pub access_key_id: Option<String>,
+    endpoint: Option<String>,
+    #[arg(long, env = "AWS_ACCESS_KEY_ID")]
+    access_key_id: Option<String>,
     #[arg(long, env = "AWS_SECRET_ACCESS_KEY", hide_env_values = true)]
-    pub secret_access_key: Option<String>,
+    secret_access_key: Option<String>,
     #[arg(long, env = "AWS_REGION")]
-    pub region: Option<String>,
-    #[command(flatten)]
-    pub local: Local,
+    region: Option<String>,
+    /// The directory of the cluster on this machine
+    #[arg(long, env = "BULKHEAD_DATA", default_value = ".bulkhead")]
+    data: PathBuf,
+    /// Start a cluster for this run alone, and remove it afterwards; all other settings are then its own
+    #[arg(long)]
+    private_cluster: bool,
 }
 
-/// A cluster on this machine, as `bulkhead dev up` starts it.
-#[derive(Debug, Clone, Args)]
-pub struct Local {
-    /// The cluster's directory
-    #[arg(long, env = "BULKHEAD_DATA", default_value = ".bulkhead")]
-    pub data: PathBuf,
-    /// The `bulkhead` command line [default: beside this program]
-    #[arg(long)]
-    pub bulkhead: Option<PathBuf>,
+/// A service to work with.
+#[derive(Debug)]
+pub struct Site {
+    /// The router, as the account.
+    pub target: Arc<Target>,
+    /// The cluster's processes. They may be none, when the service runs elsewhere.
+    pub cluster: Cluster,
+    /// Stopped when the site is dropped.
+    private: Option<PrivateCluster>,
 }
 
 impl Service {
-    /// The endpoint and the account to use.
+    /// Finds the service, or starts it.
     ///
     /// # Errors
     /// Names the setting that is missing and where it is looked for.
-    pub fn target(&self) -> anyhow::Result<Arc<Target>> {
-        let file = self.local.data.join("dev.env");
-        let saved = read_assignments(&file);
-        let setting = |given: &Option<String>, name: &str| {
-            given.clone().or_else(|| saved.get(name).cloned()).with_context(|| {
-                format!(
-                    "{name} is neither in the environment nor in {}; start a cluster with `make up`",
-                    file.display()
-                )
-            })
-        };
-        let endpoint = setting(&self.endpoint, "AWS_ENDPOINT_URL")?;
-        let credentials = Credentials {
-            access_key_id: setting(&self.access_key_id, "AWS_ACCESS_KEY_ID")?,
-            secret_access_key: setting(&self.secret_access_key, "AWS_SECRET_ACCESS_KEY")?,
-            region: setting(&self.region, "AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned()),
-        };
-        Ok(Arc::new(Target::new(&endpoint, credentials)?))
+    pub async fn open(&self) -> anyhow::Result<Site> {
+        let binaries = binaries()?;
+        if self.private_cluster {
+            let private = PrivateCluster::up(&binaries).await?;
+            return Site::of(private);
+        }
+        let settings = Settings { given: self.given(), file: self.data.join("dev.env") };
+        let cluster = Cluster::new(binaries.join("bulkhead"), self.data.clone());
+        Ok(Site { target: settings.target()?, cluster, private: None })
+    }
+
+    fn given(&self) -> BTreeMap<String, String> {
+        let options = [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_ACCESS_KEY_ID", &self.access_key_id),
+            ("AWS_SECRET_ACCESS_KEY", &self.secret_access_key),
+            ("AWS_REGION", &self.region),
+        ];
+        let given = options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
+        given.collect()
     }
 }
 
-impl Local {
-    /// The cluster's processes.
+impl Site {
+    /// A private cluster, with its own account.
     ///
     /// # Errors
-    /// When the `bulkhead` program is not where it is looked for.
-    pub fn cluster(&self) -> anyhow::Result<Cluster> {
-        let program = match &self.bulkhead {
-            Some(program) => program.clone(),
-            None => std::env::current_exe()?.with_file_name("bulkhead"),
+    /// When its settings cannot be read.
+    pub fn of(private: PrivateCluster) -> anyhow::Result<Self> {
+        let settings = Settings { given: BTreeMap::new(), file: private.data().join("dev.env") };
+        Ok(Self { target: settings.target()?, cluster: private.cluster().clone(), private: Some(private) })
+    }
+
+    /// A new account's credentials at the same endpoint, and the cell it was placed in.
+    ///
+    /// # Errors
+    /// When there is no local cluster whose control plane makes accounts.
+    pub async fn new_account(&self, name: &str) -> anyhow::Result<(Arc<Target>, CellId)> {
+        let account = self.cluster.create_account(&format!("{name}-{}", clock::stamp())).await?;
+        let credentials = Credentials {
+            access_key_id: account.access_key_id.to_string(),
+            secret_access_key: account.secret_access_key,
+            region: self.target.credentials().region.clone(),
         };
-        anyhow::ensure!(program.exists(), "{} does not exist; build it, or say --bulkhead", program.display());
-        Ok(Cluster::new(program, self.data.clone()))
+        Ok((Arc::new(self.target.signed_by(credentials)), account.cell))
+    }
+
+    /// The last lines of every log of a private cluster, for the report of a failure.
+    pub fn logs(&self) -> String {
+        self.private.as_ref().map(PrivateCluster::logs).unwrap_or_default()
+    }
+}
+
+/// What was given, and the file that says the rest.
+struct Settings {
+    given: BTreeMap<String, String>,
+    file: PathBuf,
+}
+
+impl Settings {
+    fn target(&self) -> anyhow::Result<Arc<Target>> {
+        let saved = read_assignments(&self.file);
+        let setting = |name: &str| {
+            let value = self.given.get(name).or_else(|| saved.get(name)).cloned();
+            let file = self.file.display();
+            value.with_context(|| format!("{name} is neither given nor in {file}; start a cluster with `make up`"))
+        };
+        let credentials = Credentials {
+            access_key_id: setting("AWS_ACCESS_KEY_ID")?,
+            secret_access_key: setting("AWS_SECRET_ACCESS_KEY")?,
+            region: setting("AWS_REGION").unwrap_or_else(|_| "us-east-1".to_owned()),
+        };
+        Ok(Arc::new(Target::new(&setting("AWS_ENDPOINT_URL")?, credentials)?))
     }
 }
 

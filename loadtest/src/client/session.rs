@@ -114,6 +114,11 @@ impl Session {
         self
     }
 
+    /// Where it sends requests.
+    pub fn target(&self) -> &Arc<Target> {
+        &self.target
+    }
+
     /// Sends one request. A status from 200 to 299 is a success; its body is still to be read.
     pub async fn call(&mut self, call: Call<'_>) -> Outcome<Answer> {
         let request = self.request(call);

@@ -4,6 +4,8 @@
 
 mod cluster;
 mod kill;
+mod private;
 
 pub use cluster::{Cluster, ListedProcess, Role, http_get};
 pub use kill::{KillError, Victim};
+pub use private::{PrivateCluster, binaries};

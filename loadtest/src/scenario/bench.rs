@@ -11,7 +11,7 @@ use crate::{
     driver::{Done, Pace, Worker, closed_loop},
     faults::{ListedProcess, Role},
     report::{Point, parse_size},
-    settings::Service,
+    settings::{Service, Site},
     workload::{Content, content::Mismatch},
 };
 use anyhow::Context;
@@ -67,15 +67,13 @@ enum Operation {
 /// When the service cannot be reached, the bucket cannot be made, or a read returned wrong bytes. Other failing operations
 /// are counted.
 pub async fn run(bench: &Bench) -> anyhow::Result<()> {
-    let target = bench.service.target()?;
+    let site = bench.service.open().await?;
+    let target = site.target.clone();
     let bucket = format!("{}-{}", bench.bucket_prefix, clock::stamp());
-    Session::new(target.clone(), PayloadHash::Unsigned)
-        .ensure_bucket(&bucket)
-        .await
-        .required("creating the benchmark's bucket")?;
-    let processes = local_processes(bench).await;
+    super::first_bucket(&target, &bucket).await?;
+    let processes = local_processes(&site).await;
     let routes = routes(bench, &target, &bucket, &processes).await?;
-    let meter = Meter::new(&processes, &bench.service.local.data);
+    let meter = Meter::new(&processes, site.cluster.data());
     println!("{}", Point::head());
     let mut points = Vec::new();
     for &object_bytes in &bench.sizes {
@@ -98,9 +96,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
 }
 
 /// The processes of a local cluster; none when there is no local cluster to ask, which costs only the cost columns.
-async fn local_processes(bench: &Bench) -> Vec<ListedProcess> {
-    let Ok(cluster) = bench.service.local.cluster() else { return Vec::new() };
-    match cluster.list().await {
+async fn local_processes(site: &Site) -> Vec<ListedProcess> {
+    match site.cluster.list().await {
         Ok(processes) => processes,
         Err(error) => {
             eprintln!("no figures of the servers' cost: {error:#}");

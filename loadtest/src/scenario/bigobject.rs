@@ -43,15 +43,16 @@ struct Peaks {
 /// # Errors
 /// When anything fails, a byte is wrong, or a router or node held more than 300 MiB.
 pub async fn run(big: &BigObject) -> anyhow::Result<()> {
-    let target = big.service.target()?;
+    let site = big.service.open().await?;
+    let target = site.target.clone();
     let bucket = format!("bigobject-{}", clock::stamp());
     let key = "one/large object";
     let content = Content::of(key, 1, big.size);
     let mut session = Session::new(target.clone(), PayloadHash::Unsigned).with_timeout(PART_TIMEOUT);
-    session.ensure_bucket(&bucket).await.required("creating the bucket")?;
+    super::first_bucket(&target, &bucket).await?;
     let mut watch = JoinSet::new();
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    watch.spawn(sample_memory(big.service.local.cluster()?, stopped));
+    watch.spawn(sample_memory(site.cluster.clone(), stopped));
 
     let begun = clock::now();
     upload(big, &target, &bucket, key, content).await?;

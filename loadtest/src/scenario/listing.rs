@@ -51,20 +51,19 @@ struct Measured {
 /// # Errors
 /// When a listing is not exactly the keys in order, or the delimiter listing touches far more keys than there are prefixes.
 pub async fn run(listing: &Listing) -> anyhow::Result<()> {
-    let target = listing.service.target()?;
+    let site = listing.service.open().await?;
     let bucket = match &listing.bucket {
         Some(bucket) => bucket.clone(),
-        None => create(listing, &target).await?,
+        None => create(listing, &site.target).await?,
     };
-    let mut session = Session::new(target, PayloadHash::Unsigned);
-    let cluster = listing.service.local.cluster().ok();
+    let mut session = Session::new(site.target.clone(), PayloadHash::Unsigned);
     let plain = ListQuery { bucket: &bucket, max_keys: Some(listing.page), ..Default::default() };
-    let pages = measure(&mut session, &plain, cluster.as_ref()).await?;
+    let pages = measure(&mut session, &plain, &site.cluster).await?;
     let keys: Vec<String> = (0..listing.keys).map(|index| key(listing, index)).collect();
     check_order(&pages.listed, keys)?;
     print("plain", &pages, pages.listed.objects.len());
     let folded_query = ListQuery { delimiter: Some("/"), ..plain };
-    let folded = measure(&mut session, &folded_query, cluster.as_ref()).await?;
+    let folded = measure(&mut session, &folded_query, &site.cluster).await?;
     let expected = listing.prefixes.min(listing.keys);
     anyhow::ensure!(folded.listed.objects.is_empty(), "the delimiter listing shows objects that have a prefix");
     anyhow::ensure!(folded.listed.prefixes.len() as u64 == expected, "{} prefixes", folded.listed.prefixes.len());
@@ -84,8 +83,7 @@ fn key(listing: &Listing, index: u64) -> String {
 
 async fn create(listing: &Listing, target: &Arc<Target>) -> anyhow::Result<String> {
     let bucket = format!("listing-{}", clock::stamp());
-    let mut session = Session::new(target.clone(), PayloadHash::Unsigned);
-    session.ensure_bucket(&bucket).await.required("creating the bucket")?;
+    super::first_bucket(target, &bucket).await?;
     let begun = clock::now();
     let mut tasks = JoinSet::new();
     for client in 0..listing.clients {
@@ -114,7 +112,7 @@ async fn create(listing: &Listing, target: &Arc<Target>) -> anyhow::Result<Strin
     Ok(bucket)
 }
 
-async fn measure(session: &mut Session, query: &ListQuery<'_>, cluster: Option<&Cluster>) -> anyhow::Result<Measured> {
+async fn measure(session: &mut Session, query: &ListQuery<'_>, cluster: &Cluster) -> anyhow::Result<Measured> {
     let before = counters(cluster).await?;
     let begun = clock::now();
     let listed = session.list(query).await.required("listing")?;
@@ -125,10 +123,10 @@ async fn measure(session: &mut Session, query: &ListQuery<'_>, cluster: Option<&
 }
 
 /// Sums both counters over all nodes; `None` when they cannot be asked.
-async fn counters(cluster: Option<&Cluster>) -> anyhow::Result<Option<(u64, u64)>> {
-    let Some(cluster) = cluster else { return Ok(None) };
+async fn counters(cluster: &Cluster) -> anyhow::Result<Option<(u64, u64)>> {
+    let Ok(nodes) = cluster.of(Role::Cell, None).await else { return Ok(None) };
     let mut sum = (0, 0);
-    for row in cluster.of(Role::Cell, None).await?.iter().filter(|row| row.alive) {
+    for row in nodes.iter().filter(|row| row.alive) {
         let Some(text) = http_get(row.address("admin")?, "/metrics").await else { return Ok(None) };
         sum.0 += counter(&text, TOUCHED);
         sum.1 += counter(&text, PAGES);

@@ -6,3 +6,25 @@ pub mod drill;
 pub mod listing;
 mod meter;
 pub mod racers;
+
+use crate::{
+    client::{PayloadHash, Session, Target},
+    clock,
+    limits::VERIFY_PATIENCE,
+};
+use std::sync::Arc;
+
+/// Creates the first bucket of a new account, of which the router may need a moment to hear.
+///
+/// # Errors
+/// The last answer, when none was a success in time.
+pub async fn first_bucket(target: &Arc<Target>, bucket: &str) -> anyhow::Result<()> {
+    let mut session = Session::new(target.clone(), PayloadHash::Signed);
+    let mut last = Ok(());
+    let created = clock::wait_until(VERIFY_PATIENCE, async || {
+        last = session.ensure_bucket(bucket).await.required("creating a bucket");
+        last.is_ok()
+    })
+    .await;
+    if created { Ok(()) } else { last }
+}

@@ -8,6 +8,7 @@ use crate::{
     client::{Condition, Outcome, PayloadHash, Put, Session, Target},
     clock,
     faults::{Cluster, Victim},
+    limits::RESTART_PATIENCE,
     settings::Service,
     workload::Content,
 };
@@ -20,7 +21,6 @@ use tokio::{sync::Barrier, task::JoinSet};
 const CONTENT_BYTES: u64 = 1024;
 const RACER_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_PATIENCE: Duration = Duration::from_secs(20);
-const RESTART_PATIENCE: Duration = Duration::from_secs(30);
 /// The round's leader is killed this long after the start.
 const KILL_AFTER: Duration = Duration::from_millis(3);
 
@@ -34,9 +34,9 @@ pub struct Racers {
     /// Rounds of each precondition
     #[arg(long, default_value_t = 10)]
     pub rounds: u64,
-    /// Kill the leader of this cell in the middle of every round, and start it again after it
-    #[arg(long, value_name = "CELL")]
-    pub kill_leader: Option<CellId>,
+    /// Kill the cell's leader in the middle of every round, and start it again after it
+    #[arg(long)]
+    pub kill_leader: bool,
 }
 
 /// How a round ended.
@@ -62,21 +62,27 @@ enum Finish {
 /// # Errors
 /// At the first round that does not have exactly one winner.
 pub async fn run(racers: &Racers) -> anyhow::Result<()> {
-    let target = racers.service.target()?;
+    let site = racers.service.open().await?;
+    let (target, cell) = if racers.kill_leader {
+        let (target, cell) = site.new_account("racers").await?;
+        (target, Some(cell))
+    } else {
+        (site.target.clone(), None)
+    };
     let bucket = format!("racers-{}", clock::stamp());
+    super::first_bucket(&target, &bucket).await?;
     let mut session = Session::new(target.clone(), PayloadHash::Signed);
-    session.ensure_bucket(&bucket).await.required("creating the bucket")?;
+    let field = Field { racers: racers.racers, target, bucket, kill: cell.map(|cell| (site.cluster.clone(), cell)) };
     for round in 1..=racers.rounds {
-        let key = format!("absent/{round}");
-        let tally = race(racers, &target, &bucket, &key, Condition::Absent).await?;
+        let tally = field.race(&format!("absent/{round}"), Condition::Absent).await?;
         report("If-None-Match: *", round, tally);
     }
     for round in 1..=racers.rounds {
         let key = format!("matches/{round}");
         let content = Content::of(&key, 0, CONTENT_BYTES);
-        let put = Put { bucket: &bucket, key: &key, version: 0, content, condition: Condition::Always };
+        let put = Put { bucket: &field.bucket, key: &key, version: 0, content, condition: Condition::Always };
         let stored = session.put(&put).await.required("writing what the racers replace")?;
-        let tally = race(racers, &target, &bucket, &key, Condition::Matches(stored.etag)).await?;
+        let tally = field.race(&key, Condition::Matches(stored.etag)).await?;
         report("If-Match", round, tally);
     }
     println!("{} rounds, exactly one winner in each", racers.rounds * 2);
@@ -87,52 +93,55 @@ fn report(what: &str, round: u64, tally: Tally) {
     println!("{what:<16} round {round}: {} won, {} refused, {} unknown", tally.won, tally.lost, tally.unknown);
 }
 
-async fn race(
-    racers: &Racers,
-    target: &Arc<Target>,
-    bucket: &str,
-    key: &str,
-    condition: Condition,
-) -> anyhow::Result<Tally> {
-    let start = Arc::new(Barrier::new(usize::try_from(racers.racers)? + 1));
-    let mut tasks = JoinSet::new();
-    for racer in 1..=racers.racers {
-        let (target, start, condition) = (target.clone(), start.clone(), condition.clone());
-        let (bucket, key) = (bucket.to_owned(), key.to_owned());
-        tasks.spawn(async move {
-            let mut session = Session::new(target, PayloadHash::Signed).with_timeout(RACER_TIMEOUT);
-            let content = Content::of(&key, racer, CONTENT_BYTES);
-            let put = Put { bucket: &bucket, key: &key, version: racer, content, condition };
-            start.wait().await;
-            (racer, finish(session.put(&put).await))
-        });
-    }
-    let killed = match &racers.kill_leader {
-        None => {
-            start.wait().await;
-            None
-        }
-        Some(cell) => Some(kill_leader(&racers.service.local.cluster()?, cell, &start).await?),
-    };
-    let finishes = tasks.join_all().await;
-    let holder = read_version(target, bucket, key).await?;
-    if let Some((cluster, victim)) = killed {
-        victim.gone(RESTART_PATIENCE).await?;
-        cluster.start(&victim.name).await?;
-        let missing = cluster.missing_after(RESTART_PATIENCE).await?;
-        anyhow::ensure!(missing.is_empty(), "not ready again after the round: {}", missing.join(", "));
-    }
-    judge(&finishes, holder).with_context(|| format!("{key}: held by {holder}"))
+/// Where the races are run.
+struct Field {
+    racers: u64,
+    target: Arc<Target>,
+    bucket: String,
+    /// Whose leader is killed in every race.
+    kill: Option<(Cluster, CellId)>,
 }
 
-/// Releases the racers and kills the leader among them.
-async fn kill_leader(cluster: &Cluster, cell: &CellId, start: &Barrier) -> anyhow::Result<(Cluster, Victim)> {
-    let leader = cluster.leader(cell).await?.with_context(|| format!("cell {cell} has no leader"))?;
-    let victim = Victim::identify(&leader)?;
-    start.wait().await;
-    tokio::time::sleep(KILL_AFTER).await;
-    victim.kill()?;
-    Ok((cluster.clone(), victim))
+impl Field {
+    async fn race(&self, key: &str, condition: Condition) -> anyhow::Result<Tally> {
+        let start = Arc::new(Barrier::new(usize::try_from(self.racers)? + 1));
+        let mut tasks = JoinSet::new();
+        for racer in 1..=self.racers {
+            let (target, start, condition) = (self.target.clone(), start.clone(), condition.clone());
+            let (bucket, key) = (self.bucket.clone(), key.to_owned());
+            tasks.spawn(async move {
+                let mut session = Session::new(target, PayloadHash::Signed).with_timeout(RACER_TIMEOUT);
+                let content = Content::of(&key, racer, CONTENT_BYTES);
+                let put = Put { bucket: &bucket, key: &key, version: racer, content, condition };
+                start.wait().await;
+                (racer, finish(session.put(&put).await))
+            });
+        }
+        let killed = self.start(&start).await?;
+        let finishes = tasks.join_all().await;
+        let holder = read_version(&self.target, &self.bucket, key).await?;
+        if let Some((cluster, victim)) = killed {
+            victim.gone(RESTART_PATIENCE).await?;
+            cluster.start(&victim.name).await?;
+            let missing = cluster.missing_after(RESTART_PATIENCE).await?;
+            anyhow::ensure!(missing.is_empty(), "not ready again after the round: {}", missing.join(", "));
+        }
+        judge(&finishes, holder).with_context(|| format!("{key}: held by {holder}"))
+    }
+
+    /// Releases the racers, and kills the leader among them.
+    async fn start(&self, start: &Barrier) -> anyhow::Result<Option<(&Cluster, Victim)>> {
+        let Some((cluster, cell)) = &self.kill else {
+            start.wait().await;
+            return Ok(None);
+        };
+        let leader = cluster.leader(cell).await?.with_context(|| format!("cell {cell} has no leader"))?;
+        let victim = Victim::identify(&leader)?;
+        start.wait().await;
+        tokio::time::sleep(KILL_AFTER).await;
+        victim.kill()?;
+        Ok(Some((cluster, victim)))
+    }
 }
 
 fn finish(outcome: Outcome<crate::client::Stored>) -> Finish {
@@ -144,7 +153,7 @@ fn finish(outcome: Outcome<crate::client::Stored>) -> Finish {
     }
 }
 
-/// Who wrote what the key holds now. Racer 0 is who wrote it before the race.
+/// Who wrote what the key holds now. 0 when that is what it held before the race, or nothing.
 async fn read_version(target: &Arc<Target>, bucket: &str, key: &str) -> anyhow::Result<u64> {
     let mut session = Session::new(target.clone(), PayloadHash::Signed).with_timeout(RACER_TIMEOUT);
     let deadline = clock::now() + READ_PATIENCE;
@@ -159,6 +168,7 @@ async fn read_version(target: &Arc<Target>, bucket: &str, key: &str) -> anyhow::
             .await;
         match seen {
             Outcome::Ok(checked) => return Ok(checked?),
+            Outcome::Refused(refusal) if refusal.code == "NoSuchKey" => return Ok(0),
             Outcome::Refused(refusal) if refusal.certain() => anyhow::bail!("reading {key} after the race: {refusal}"),
             other if clock::now() > deadline => {
                 other.required("reading the key after the race")??;

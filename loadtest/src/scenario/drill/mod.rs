@@ -10,9 +10,7 @@ mod traffic;
 mod verify;
 
 use crate::{
-    client::{Credentials, PayloadHash, Session, Target},
     clock,
-    faults::Cluster,
     limits::{VERIFY_PATIENCE, WRITE_GAP_MAX},
     oracle::Summary,
     settings::Service,
@@ -20,7 +18,7 @@ use crate::{
 use anyhow::Context;
 use blow::Blow;
 use clap::Args;
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{fmt::Write as _, time::Duration};
 use traffic::Traffic;
 
 #[derive(Debug, Args)]
@@ -56,10 +54,11 @@ struct Tale {
 /// # Errors
 /// When the store answered what no correct store answers, lost something, or was silent for too long.
 pub async fn run(drill: &Drill) -> anyhow::Result<()> {
-    let cluster = drill.service.local.cluster()?;
-    let (target, cell) = own_account(&drill.service, &cluster).await?;
+    let site = drill.service.open().await?;
+    let cluster = site.cluster.clone();
+    let (target, cell) = site.new_account("drill").await?;
     let bucket = format!("drill-{}", clock::stamp());
-    create_bucket(&target, &bucket).await?;
+    super::first_bucket(&target, &bucket).await?;
     println!("drill in cell {cell}, bucket {bucket}, seed {}", drill.seed);
     let (rounds, hold) = if drill.short { (1, Duration::from_secs(2)) } else { (drill.rounds, Duration::from_secs(5)) };
     let field = blow::Field { cluster, cell, hold };
@@ -84,29 +83,6 @@ pub async fn run(drill: &Drill) -> anyhow::Result<()> {
     let summary = traffic.stop().await?;
     println!("{}", tale.tell(&summary));
     Ok(())
-}
-
-async fn own_account(service: &Service, cluster: &Cluster) -> anyhow::Result<(Arc<Target>, bulkhead_model::CellId)> {
-    let account = cluster.create_account(&format!("drill-{}", clock::stamp())).await?;
-    let region = service.target()?.credentials().region.clone();
-    let credentials = Credentials {
-        access_key_id: account.access_key_id.to_string(),
-        secret_access_key: account.secret_access_key,
-        region,
-    };
-    Ok((Arc::new(service.target()?.signed_by(credentials)), account.cell))
-}
-
-/// The router may need a moment to hear of a new account.
-async fn create_bucket(target: &Arc<Target>, bucket: &str) -> anyhow::Result<()> {
-    let mut session = Session::new(target.clone(), PayloadHash::Signed);
-    let mut last = Ok(());
-    let created = clock::wait_until(VERIFY_PATIENCE, async || {
-        last = session.ensure_bucket(bucket).await.required("creating the drill's bucket");
-        last.is_ok()
-    })
-    .await;
-    if created { Ok(()) } else { last }
 }
 
 impl Tale {

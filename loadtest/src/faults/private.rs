@@ -1,0 +1,141 @@
+//! A cluster for one run alone: started on free loopback ports, stopped and removed at the end.
+
+use super::cluster::Cluster;
+use crate::limits::{CLUSTER_PORTS, PORT_TRIES, UP_PATIENCE};
+use anyhow::Context;
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+use tempfile::TempDir;
+
+/// Ports below the range from which the kernel takes ports for outgoing connections.
+const PORTS_FROM: u16 = 20_000;
+const PORTS_TO: u16 = 32_000;
+
+/// A running cluster. Dropping it stops its processes and removes its data.
+#[derive(Debug)]
+pub struct PrivateCluster {
+    cluster: Cluster,
+    program: PathBuf,
+    directory: TempDir,
+}
+
+impl PrivateCluster {
+    /// Starts a cluster with the programs in `binaries`. Its data is beside them, on the same disk: a memory file system
+    /// would make every fsync free.
+    ///
+    /// # Errors
+    /// When a program is missing or the cluster does not come up; what it said is in the error.
+    pub async fn up(binaries: &Path) -> anyhow::Result<Self> {
+        let program = binaries.join("bulkhead");
+        for name in ["bulkhead", "bulkhead-control-plane", "bulkhead-router", "bulkhead-cell"] {
+            let file = binaries.join(name);
+            anyhow::ensure!(file.exists(), "{} is missing: `cargo build --workspace --bins`", file.display());
+        }
+        let beside = binaries.parent().unwrap_or(binaries).join("tmp");
+        std::fs::create_dir_all(&beside).with_context(|| format!("creating {}", beside.display()))?;
+        let directory = tempfile::Builder::new().prefix("cluster-").tempdir_in(&beside)?;
+        let cluster = Cluster::new(program.clone(), directory.path().to_owned());
+        // Made before the start, so that a start that fails half-way is undone too.
+        let private = Self { cluster, program, directory };
+        let port = free_ports()?.to_string();
+        let up = tokio::process::Command::new(&private.program)
+            .args(["dev", "up", "--port", &port, "--data"])
+            .arg(private.data())
+            .arg("--blueprints")
+            .arg(blueprints())
+            .stdin(Stdio::null())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(UP_PATIENCE, up).await.context("`bulkhead dev up` took too long")??;
+        let said = String::from_utf8_lossy(&output.stderr);
+        anyhow::ensure!(output.status.success(), "`bulkhead dev up` failed: {}\n{}", said.trim(), private.logs());
+        Ok(private)
+    }
+
+    /// Its processes.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Its directory, with `dev.env` in it.
+    pub fn data(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The last lines of every log, for the report of a failure.
+    pub fn logs(&self) -> String {
+        const LINES: usize = 15;
+        let mut text = String::new();
+        for file in log_files(self.data(), 4) {
+            let log = std::fs::read_to_string(&file).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().collect();
+            let last = lines[lines.len().saturating_sub(LINES)..].join("\n");
+            text.push_str(&format!("--- {}\n{last}\n", file.display()));
+        }
+        text
+    }
+}
+
+impl Drop for PrivateCluster {
+    fn drop(&mut self) {
+        let down = Command::new(&self.program)
+            .args(["dev", "down", "--data"])
+            .arg(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status();
+        if !down.is_ok_and(|status| status.success()) {
+            eprintln!("the cluster in {} could not be stopped", self.directory.path().display());
+        }
+    }
+}
+
+/// Where the programs are: `BULKHEAD_BIN_DIR`, or beside this one, or above it when this is a test.
+///
+/// # Errors
+/// When this program's own place is not known.
+pub fn binaries() -> anyhow::Result<PathBuf> {
+    if let Some(directory) = std::env::var_os("BULKHEAD_BIN_DIR") {
+        return Ok(directory.into());
+    }
+    let own = std::env::current_exe()?;
+    let beside = own.parent().context("this program is in no directory")?;
+    let is_test = beside.file_name().is_some_and(|name| name == "deps");
+    Ok(if is_test { beside.parent().unwrap_or(beside).to_owned() } else { beside.to_owned() })
+}
+
+fn blueprints() -> PathBuf {
+    let here = PathBuf::from("blueprints");
+    if here.exists() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../blueprints") }
+}
+
+fn log_files(directory: &Path, depth: usize) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let mut files = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.is_dir() && depth > 0 {
+            files.extend(log_files(&path, depth - 1));
+        } else if path.extension().is_some_and(|extension| extension == "log") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The first port of a range that nobody uses now. Runs at the same time begin their search at different places.
+fn free_ports() -> anyhow::Result<u16> {
+    let ranges = (PORTS_TO - PORTS_FROM) / CLUSTER_PORTS;
+    let first = u16::try_from(std::process::id() % u32::from(ranges)).unwrap_or(0);
+    for attempt in 0..PORT_TRIES.min(ranges) {
+        let port = PORTS_FROM + (first + attempt) % ranges * CLUSTER_PORTS;
+        let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        if (port..port + CLUSTER_PORTS).all(free) {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no {CLUSTER_PORTS} free ports in a row between {PORTS_FROM} and {PORTS_TO}")
+}

@@ -1,0 +1,17 @@
+//! The whole service: real processes, real clients, real faults.
+
+mod clients;
+mod faults;
+mod support;
+mod telemetry;
+
+use std::process::ExitCode;
+use support::suite::{self, Group};
+
+fn main() -> ExitCode {
+    suite::main(&[
+        Group { name: "clients", cases: clients::CASES },
+        Group { name: "telemetry", cases: telemetry::CASES },
+        Group { name: "faults", cases: faults::CASES },
+    ])
+}
