@@ -276,7 +276,7 @@ mod tests {
             "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">",
             "<Key>a&amp;b</Key>",
             "<LastModified>1994-11-06T08:49:37.123Z</LastModified>",
-            "<ETag>&quot;abababababababababababababababab&quot;</ETag>",
+            "<ETag>\"abababababababababababababababab\"</ETag>",
             "<Size>5</Size>",
             "<StorageClass>STANDARD</StorageClass>",
             "<IsTruncated>false</IsTruncated>",
