@@ -1,7 +1,7 @@
 //! The secret of an access key, for s3s to verify signatures with.
 //!
 //! The node's own view of the index is asked first; it may be behind, so a key it does not know is looked up once more in a
-//! linearizable view before it is refused. Opening a sealed secret takes about a microsecond, so none is kept in the clear.
+//! linearizable view before it is refused. Opening a sealed secret takes two microseconds, so none is kept in the clear.
 
 use super::caller::{CURRENT, RequestCx};
 use crate::meta::{index::IndexHandle, record::Credential, seal::CellKey};

@@ -9,6 +9,7 @@ use super::{
     headers::content_headers,
     list::{Encoding, delimiter, page_size, told},
     object_write::{body, with_checksum},
+    stated::Stated,
 };
 use crate::{
     limits::PART_NUMBER_MAX,
@@ -76,7 +77,7 @@ pub async fn upload_part(api: &Api, request: Request<dto::UploadPartInput>) -> R
     let cx = context(&request)?;
     let caller = cx.caller()?;
     let headers = front::effective_headers(&request.headers, &request.uri)?;
-    let body = body(&request, cx, &headers)?;
+    let body = body(&request, cx, Stated::read(&headers)?)?;
     let input = &request.input;
     let asked = upload_part::Request {
         bucket: input.bucket.clone(),

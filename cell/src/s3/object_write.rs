@@ -14,14 +14,13 @@ use crate::{
     meta::{command::Refusal, record::Checksum},
     ops::{OpError, body::Body, put_object},
 };
-use http::HeaderMap;
 use s3s::{S3Response, S3Result, dto, s3_error};
 
 pub async fn put_object(api: &Api, request: Request<dto::PutObjectInput>) -> Reply<dto::PutObjectOutput> {
     let cx = context(&request)?;
     let caller = cx.caller()?;
     let headers = front::effective_headers(&request.headers, &request.uri)?;
-    let body = body(&request, cx, &headers)?;
+    let body = body(&request, cx, Stated::read(&headers)?.with_default_checksum())?;
     let input = &request.input;
     let asked = put_object::Request {
         bucket: input.bucket.clone(),
@@ -38,9 +37,8 @@ pub async fn put_object(api: &Api, request: Request<dto::PutObjectInput>) -> Rep
 /// The request's body as an object's bytes. Takes it; reads nothing yet.
 ///
 /// # Errors
-/// When the headers are malformed, state no length, or state one that is too large.
-pub fn body<T>(request: &Request<T>, cx: &RequestCx, headers: &HeaderMap) -> S3Result<Body> {
-    let stated = Stated::read(headers)?;
+/// When no length is stated, or one that is too large.
+pub fn body<T>(request: &Request<T>, cx: &RequestCx, stated: Stated) -> S3Result<Body> {
     let Some(len) = stated.len else {
         return Err(s3_error!(MissingContentLength, "You must provide the Content-Length HTTP header."));
     };
