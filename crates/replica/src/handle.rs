@@ -1,18 +1,31 @@
 //! The handle its users hold: propose, read, form, watch. Cheap to clone.
 //!
-//! SKELETON: the signatures are the contract; the bodies are being written.
+//! Knows nothing of what is stored.
 
-use crate::machine::{Cursor, Family, Machine, Reader, StoreError};
+use crate::{
+    limits::LEADER_PAUSE,
+    machine::Machine,
+    membership::{self, MembershipError},
+    network,
+    open::{self, Parts},
+    propose::{Leader, leader},
+    store::View,
+    watch::status_of,
+};
 use bulkhead_model::{Az, NodeId, api::cell::Member};
 use bulkhead_service::Env;
 use bytes::Bytes;
+use openraft::async_runtime::watch::WatchReceiver;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
-use tokio::time::Instant;
+use tokio::{
+    sync::watch,
+    time::{self, Instant},
+};
 
 /// Where a replica keeps its state and how much.
 #[derive(Debug, Clone)]
 pub struct ReplicaConfig {
-    /// Holds `log/`, `state/` and `checkpoints/`.
+    /// Holds `log/`, `state/`, `checkpoints/` and `incoming/`.
     pub dir: PathBuf,
     pub node: NodeId,
     pub az: Az,
@@ -20,7 +33,8 @@ pub struct ReplicaConfig {
     pub peer: SocketAddr,
     /// RocksDB's block cache, bytes.
     pub cache_bytes: u64,
-    /// Raft log bytes after which a checkpoint is taken and the log purged.
+    /// Raft log bytes after which a checkpoint is taken and the log purged. Entries since then take about 100 bytes of
+    /// memory each.
     pub checkpoint_log_bytes: u64,
     /// What peers must show, and what this node shows to them. `None` admits everyone.
     pub peer_token: Option<Arc<str>>,
@@ -59,6 +73,7 @@ pub struct FormError(pub String);
 pub struct Status {
     pub leader: Option<NodeId>,
     pub term: u64,
+    /// Entries applied, counted from the beginning of the group.
     pub applied: u64,
     /// Voters; empty before the group is formed.
     pub members: Vec<Member>,
@@ -68,76 +83,124 @@ pub struct Status {
 
 /// A replica of the group.
 #[derive(Clone)]
-pub struct Replica {}
+pub struct Replica {
+    parts: Arc<Parts>,
+}
 
 impl Replica {
     /// Opens the state below `config.dir` (creating it when absent) and starts taking part in the group.
     ///
     /// # Errors
     /// When the directory cannot be read or holds another node's state.
-    pub async fn open(_config: ReplicaConfig, _machine: Arc<dyn Machine>, _env: Env) -> Result<Self, OpenError> {
-        todo!("skeleton")
+    pub async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Self, OpenError> {
+        Ok(Self { parts: Arc::new(open::open(config, machine, env).await?) })
     }
 
     /// What peers call, to be served on `config.peer`. All routes are below `/raft/`.
     pub fn peer_api(&self) -> axum::Router {
-        todo!("skeleton")
+        network::router(Arc::clone(&self.parts.served), self.parts.token.clone())
     }
 
     /// Forms the group with these voters. Repeating it with the same members is harmless.
     ///
     /// # Errors
     /// When the group exists with other members, or this node is not among them.
-    pub async fn form(&self, _members: &[Member]) -> Result<(), FormError> {
-        todo!("skeleton")
+    pub async fn form(&self, members: &[Member]) -> Result<(), FormError> {
+        membership::form(&self.parts.raft, self.parts.node, members).await
     }
 
     /// Has `command` applied by the group, forwarding it to the leader once, and returns the machine's outcome.
     ///
+    /// While no leader is known it waits for one.
+    ///
     /// # Errors
     /// [`ProposeError`] says whether the command may have been executed.
-    pub async fn propose(&self, _command: Bytes, _deadline: Instant) -> Result<Bytes, ProposeError> {
-        todo!("skeleton")
+    #[tracing::instrument(name = "raft.propose", skip_all, fields(bytes = command.len()))]
+    pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<Bytes, ProposeError> {
+        metrics::counter!("replica_proposals").increment(1);
+        self.parts.proposals.propose(command, deadline).await
     }
 
     /// A state that includes every command acknowledged before this call, anywhere in the group (`ReadIndex`, batched).
     ///
     /// # Errors
     /// When no leader confirms the index before `deadline`.
-    pub async fn view(&self, _deadline: Instant) -> Result<View, ReadError> {
-        todo!("skeleton")
+    #[tracing::instrument(name = "raft.view", level = "debug", skip_all)]
+    pub async fn view(&self, deadline: Instant) -> Result<View, ReadError> {
+        let position = loop {
+            match self.parts.reads.confirmed(deadline).await {
+                Ok(position) => break position,
+                Err(why) if self.parts.env.clock.now() + LEADER_PAUSE >= deadline => return Err(ReadError(why)),
+                Err(_) => self.parts.proposals.leader_change(deadline).await,
+            }
+        };
+        let mut applied = self.parts.store.watch_applied();
+        let reached = applied.wait_for(|applied| *applied >= position);
+        match time::timeout_at(deadline, reached).await.map(|reached| reached.map(drop)) {
+            Ok(Ok(())) => Ok(self.local_view()),
+            Ok(Err(_)) => Err(ReadError("this node is stopping".into())),
+            Err(_) => Err(ReadError(format!("entry {position} is not applied here yet"))),
+        }
     }
 
     /// The state as this node has it now, possibly behind the group.
     pub fn local_view(&self) -> View {
-        todo!("skeleton")
+        self.parts.store.view()
     }
 
     /// What this node knows of the group.
     pub fn status(&self) -> Status {
-        todo!("skeleton")
+        let recovered = self.parts.status.borrow().ready;
+        let now = self.parts.raft.metrics().borrow_watched().clone();
+        status_of(&now, membership::voters(&self.parts.raft), recovered)
+    }
+
+    /// Follows the status.
+    pub fn watch(&self) -> watch::Receiver<Status> {
+        self.parts.status.clone()
+    }
+
+    /// Waits until this node is ready to serve; says whether it is before `deadline`.
+    pub async fn wait_ready(&self, deadline: Instant) -> bool {
+        let mut status = self.watch();
+        matches!(time::timeout_at(deadline, status.wait_for(|status| status.ready)).await, Ok(Ok(_)))
     }
 
     /// Whether this node leads.
     pub fn is_leader(&self) -> bool {
-        todo!("skeleton")
+        matches!(leader(&self.parts.raft, self.parts.node.0), Leader::This)
+    }
+
+    /// Adds a node that follows without a vote, and waits until it has nearly caught up. Only on the leader.
+    ///
+    /// # Errors
+    /// When this node does not lead, or another change is under way.
+    pub async fn add_learner(&self, member: &Member) -> Result<(), MembershipError> {
+        membership::add_learner(&self.parts.raft, member).await
+    }
+
+    /// Makes exactly these nodes the voters; each must be in the group already. A voter that is not named leaves it.
+    /// Only on the leader.
+    ///
+    /// # Errors
+    /// When this node does not lead, a node is not in the group, or another change is under way.
+    pub async fn set_voters(&self, voters: &[NodeId]) -> Result<(), MembershipError> {
+        membership::set_voters(&self.parts.raft, voters).await
+    }
+
+    /// Hands the lead over, if this node has it. Returns at once; watch the status.
+    ///
+    /// # Errors
+    /// When consensus has stopped.
+    pub async fn transfer_leader(&self, to: NodeId) -> Result<(), MembershipError> {
+        membership::transfer_leader(&self.parts.raft, to).await
     }
 
     /// Stops taking part; everything acknowledged stays durable.
     pub async fn shutdown(&self) {
-        todo!("skeleton")
-    }
-}
-
-/// An immutable state at one applied index.
-pub struct View {}
-
-impl Reader for View {
-    fn get(&self, _family: Family, _key: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        todo!("skeleton")
-    }
-
-    fn cursor(&self, _family: Family) -> Box<dyn Cursor + '_> {
-        todo!("skeleton")
+        self.parts.stop.cancel();
+        if let Err(error) = self.parts.raft.shutdown().await {
+            tracing::error!(%error, "consensus did not stop cleanly");
+        }
     }
 }

@@ -3,9 +3,24 @@
 //! The only crate that names openraft, raft-log or RocksDB. Knows nothing of what is stored in it.
 
 pub mod handle;
+pub mod limits;
 pub mod machine;
+pub mod membership;
 pub mod memory;
 
-pub use handle::{FormError, OpenError, ProposeError, ReadError, Replica, ReplicaConfig, Status, View};
+mod apply;
+mod log;
+mod network;
+mod open;
+mod propose;
+mod reads;
+mod snapshot;
+mod store;
+mod types;
+mod watch;
+
+pub use handle::{FormError, OpenError, ProposeError, ReadError, Replica, ReplicaConfig, Status};
 pub use machine::{Applied, Cursor, Family, Machine, Mutation, Reader, StoreError};
+pub use membership::MembershipError;
 pub use memory::MemoryStore;
+pub use store::View;

@@ -1,0 +1,176 @@
+//! Puts a replica together: identity, state, checkpoints, log, consensus, background work.
+
+use crate::{
+    apply::StateMachine,
+    handle::{OpenError, ReplicaConfig, Status},
+    limits::{
+        APPEND_ENTRIES_MAX, CHECKPOINT_TRANSFER_MAX, CONSENSUS_QUEUE_MAX, ELECTION_MAX, ELECTION_MIN, HEARTBEAT,
+        LOG_ENTRIES_KEPT, LOG_FILE_BYTES_MAX, PURGE_BATCH, READ_ROUND_MAX,
+    },
+    log::LogStore,
+    machine::Machine,
+    network::{Factory, Peers, Served, path},
+    propose::{Leader, Leading, Proposals, leader},
+    reads::{self, Confirmed, Reads},
+    snapshot::Checkpoints,
+    store::{Store, files},
+    types::{Raft, position},
+    watch::Watcher,
+};
+use bulkhead_model::NodeId;
+use bulkhead_service::{Env, auth::Token, client::Client};
+use openraft::{SnapshotPolicy, storage::RaftLogStorage};
+use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch,
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What a handle shares with its clones.
+pub(crate) struct Parts {
+    pub node: NodeId,
+    pub raft: Raft,
+    pub store: Arc<Store>,
+    pub proposals: Arc<Proposals>,
+    pub reads: Reads,
+    pub served: Arc<Served>,
+    pub status: watch::Receiver<Status>,
+    pub token: Option<Token>,
+    pub env: Env,
+    pub stop: CancellationToken,
+}
+
+/// Opens everything and starts it.
+pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Parts, OpenError> {
+    let token = config.peer_token.as_deref().map(Token::new).transpose().map_err(failed("the peer token"))?;
+    let disk = Disk::open(&config, &*machine).await?;
+    let Disk { store, checkpoints, mut log } = disk;
+    let state = log.get_log_state().await.map_err(failed("the log"))?;
+    let tail = position(state.last_log_id.as_ref());
+    let applied = store.database().applied().map_err(failed("the state"))?.last;
+    let kept = checkpoints.current().map_or(0, |saved| position(saved.applied().last.as_ref()));
+    if kept < position(state.last_purged_log_id.as_ref()) || tail < position(applied.as_ref()) {
+        // A crash came between installing a checkpoint and keeping a copy, or lost the end of the log that the state has:
+        // a peer that needs entries below the log's beginning must find a checkpoint that reaches it.
+        checkpoints.take(&store.database(), store.families()).map_err(failed("a checkpoint"))?;
+    }
+
+    let node = config.node.0;
+    let peers = Peers::new(Client::new(token.as_ref(), None));
+    let factory = Factory { node, peers: peers.clone() };
+    let state_machine =
+        StateMachine { store: Arc::clone(&store), machine, checkpoints: Arc::clone(&checkpoints) };
+    let settings = Arc::new(settings().validate().map_err(failed("openraft's settings"))?);
+    let raft = Raft::new(node, settings, factory, log.clone(), state_machine).await.map_err(failed("consensus"))?;
+
+    let stop = env.tasks.stopping().child_token();
+    let leading = Leading { raft: raft.clone(), env: env.clone() };
+    let proposals = Arc::new(Proposals::new(node, leading.clone(), peers));
+    let served = Arc::new(Served { node, raft: raft.clone(), leading, checkpoints });
+    let (status_sender, status) = watch::channel(Status::default());
+    let watcher = Watcher {
+        raft: raft.clone(),
+        log,
+        tail,
+        checkpoint_log_bytes: config.checkpoint_log_bytes,
+        status: status_sender,
+        stop: stop.clone(),
+    };
+    env.tasks.spawn("replica.watch", watcher.run());
+    let reads = start_reads(&env, Arc::clone(&proposals), stop.clone());
+    Ok(Parts { node: config.node, raft, store, proposals, reads, served, status, token, env, stop })
+}
+
+/// What lies on disk.
+struct Disk {
+    store: Arc<Store>,
+    checkpoints: Arc<Checkpoints>,
+    log: LogStore,
+}
+
+impl Disk {
+    async fn open(config: &ReplicaConfig, machine: &dyn Machine) -> Result<Self, OpenError> {
+        let (dir, node, families) = (config.dir.clone(), config.node, machine.families());
+        let cache_bytes = usize::try_from(config.cache_bytes).map_err(failed("the cache"))?;
+        let opened = tokio::task::spawn_blocking(move || {
+            let log = dir.join("log");
+            fs::create_dir_all(&log).map_err(failed("the log's directory"))?;
+            claim(&dir, node)?;
+            let store = Store::open(dir.join("state"), families, cache_bytes).map_err(failed("the state"))?;
+            let checkpoints = Checkpoints::open(&dir).map_err(failed("the checkpoints"))?;
+            files::sync(&dir).map_err(failed("the directory"))?;
+            Ok((Arc::new(store), Arc::new(checkpoints), log))
+        });
+        let (store, checkpoints, log) = opened.await.map_err(failed("the disk"))??;
+        let hardened = Arc::clone(&store);
+        let guard = Box::new(move |upto: &_| hardened.harden(upto).map_err(io::Error::other));
+        let file_bytes = usize::try_from(config.checkpoint_log_bytes / 4).unwrap_or(LOG_FILE_BYTES_MAX);
+        let log = LogStore::open(&log, file_bytes.max(1), guard).await.map_err(failed("the log"))?;
+        Ok(Self { store, checkpoints, log })
+    }
+}
+
+/// A directory belongs to one node for ever: under another id its log would vote twice.
+fn claim(dir: &Path, node: NodeId) -> Result<(), OpenError> {
+    let path = dir.join("NODE");
+    match fs::read_to_string(&path) {
+        Ok(found) if found == node.to_string() => Ok(()),
+        Ok(found) => Err(OpenError(format!("{} belongs to node {found}, not {node}", dir.display()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            files::replace(&path, node.to_string().as_bytes()).map_err(failed("the node's claim"))
+        }
+        Err(error) => Err(failed("the node's claim")(error)),
+    }
+}
+
+fn settings() -> openraft::Config {
+    let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    openraft::Config {
+        cluster_name: "bulkhead".into(),
+        election_timeout_min: ms(ELECTION_MIN),
+        election_timeout_max: ms(ELECTION_MAX),
+        heartbeat_interval: ms(HEARTBEAT),
+        install_snapshot_timeout: ms(CHECKPOINT_TRANSFER_MAX),
+        max_payload_entries: APPEND_ENTRIES_MAX,
+        max_append_entries: Some(APPEND_ENTRIES_MAX),
+        snapshot_policy: SnapshotPolicy::Never,
+        max_in_snapshot_log_to_keep: LOG_ENTRIES_KEPT,
+        purge_batch_size: PURGE_BATCH,
+        api_channel_size: Some(CONSENSUS_QUEUE_MAX),
+        notification_channel_size: Some(CONSENSUS_QUEUE_MAX),
+        // A restarted leader would serve from a state that may be behind what it acknowledged.
+        enable_leader_restore: Some(false),
+        enable_pre_vote: Some(true),
+        allow_log_reversion: Some(false),
+        ..openraft::Config::default()
+    }
+}
+
+/// Starts the one task that runs read-index rounds.
+fn start_reads(env: &Env, proposals: Arc<Proposals>, stop: CancellationToken) -> Reads {
+    let (reads, rounds) = reads::queue();
+    env.tasks.spawn("replica.reads", async move {
+        stop.run_until_cancelled(rounds.run(|| round(&proposals))).await;
+    });
+    reads
+}
+
+/// One round: this node's own when it leads, else the leader's.
+async fn round(proposals: &Proposals) -> Confirmed {
+    let confirm = async {
+        match leader(&proposals.leading.raft, proposals.node) {
+            Leader::This => proposals.leading.confirm_position().await,
+            Leader::Other(id, peer) => {
+                let answer = proposals.peers.ask(id, &peer, path::READ_INDEX, &(), READ_ROUND_MAX).await;
+                answer.map_err(|error| format!("node {id}: {error}"))
+            }
+            Leader::Unknown => Err("no leader is known".into()),
+        }
+    };
+    time::timeout(READ_ROUND_MAX, confirm).await.unwrap_or_else(|_| Err("the round took too long".into()))
+}
+
+fn failed<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> OpenError {
+    move |error| OpenError(format!("cannot open {what}: {error}"))
+}

@@ -1,0 +1,127 @@
+//! Generations, hardening and replacement, on a real RocksDB.
+
+use super::*;
+use crate::machine::Reader;
+use openraft::impls::leader_id_adv::LeaderId;
+use tempfile::TempDir;
+
+const PLAIN: Family = Family { index: 0, name: "plain", large_values: false };
+const LARGE: Family = Family { index: 1, name: "large", large_values: true };
+static FAMILIES: [Family; 2] = [PLAIN, LARGE];
+
+fn open(dir: &TempDir) -> Store {
+    Store::open(dir.path().join("state"), &FAMILIES, 1 << 20).expect("a state")
+}
+
+fn id(index: u64) -> LogId {
+    LogId::new(LeaderId { term: 1, node_id: 1 }, index)
+}
+
+/// Applies one entry that sets `k` in both families.
+fn apply(store: &Store, index: u64, value: &[u8]) {
+    let database = store.database();
+    let mut batch = rocksdb::WriteBatch::default();
+    for family in FAMILIES {
+        database.put(&mut batch, family, b"k", value).expect("a family");
+    }
+    database.commit(batch, &id(index), None).expect("written");
+    store.announce(&id(index));
+}
+
+fn value(reader: &dyn Reader, family: Family) -> Option<Vec<u8>> {
+    reader.get(family, b"k").expect("readable").map(Vec::from)
+}
+
+fn checkpoint(store: &Store, dir: &TempDir) -> PathBuf {
+    let path = dir.path().join("copy");
+    store.database().checkpoint(&path).expect("a checkpoint");
+    path
+}
+
+#[test]
+fn what_was_applied_is_there_after_a_restart() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir);
+    apply(&store, 7, &[1; 5000]);
+    drop(store);
+    let store = open(&dir);
+    assert_eq!(value(&store.view(), LARGE), Some(vec![1; 5000]));
+    assert_eq!(*store.watch_applied().borrow(), 8);
+}
+
+#[test]
+fn a_view_does_not_move() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir);
+    apply(&store, 0, b"old");
+    let view = store.view();
+    apply(&store, 1, b"new");
+    assert_eq!(value(&view, PLAIN), Some(b"old".to_vec()));
+    let mut cursor = view.cursor(PLAIN);
+    cursor.seek(b"").expect("readable");
+    assert_eq!(cursor.entry(), Some((&b"k"[..], &b"old"[..])));
+    assert_eq!(value(&store.view(), PLAIN), Some(b"new".to_vec()));
+}
+
+#[test]
+fn a_view_of_a_replaced_state_stays_readable_and_its_files_go_with_it() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir);
+    apply(&store, 3, &[3; 5000]);
+    let copy = checkpoint(&store, &dir);
+    apply(&store, 4, b"later");
+    let (old, view) = (dir.path().join("state/g-0000000001"), store.view());
+    store.replace(&copy, Some(&id(3))).expect("replaced");
+    assert_eq!(*store.watch_applied().borrow(), 4);
+    assert_eq!(value(&store.view(), LARGE), Some(vec![3; 5000]));
+    assert_eq!(value(&view, LARGE), Some(b"later".to_vec()));
+    assert!(old.exists());
+    drop(view);
+    assert!(!old.exists());
+    drop(store);
+    assert_eq!(value(&open(&dir).view(), LARGE), Some(vec![3; 5000]));
+}
+
+#[test]
+fn a_checkpoint_that_is_not_what_was_announced_changes_nothing() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir);
+    apply(&store, 3, b"three");
+    let copy = checkpoint(&store, &dir);
+    apply(&store, 4, b"four");
+    assert!(store.replace(&copy, Some(&id(9))).is_err());
+    assert_eq!(value(&store.view(), PLAIN), Some(b"four".to_vec()));
+    assert!(!dir.path().join("state/g-0000000002").exists());
+}
+
+#[test]
+fn a_generation_that_was_never_pointed_at_is_deleted_at_start() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir);
+    apply(&store, 3, b"three");
+    let copy = checkpoint(&store, &dir);
+    drop(store);
+    // A crash between opening the installed checkpoint and switching to it.
+    files::link(&copy, &dir.path().join("state/g-0000000002")).expect("linked");
+    let store = open(&dir);
+    assert!(!dir.path().join("state/g-0000000002").exists());
+    assert_eq!(value(&store.view(), PLAIN), Some(b"three".to_vec()));
+}
+
+#[test]
+fn a_state_without_its_pointer_is_damage_and_not_a_beginning() {
+    let dir = TempDir::new().expect("a directory");
+    drop(open(&dir));
+    std::fs::remove_file(dir.path().join("state/CURRENT")).expect("removed");
+    let reopened = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20);
+    assert!(matches!(reopened.map(drop), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn only_what_is_applied_can_be_hardened() {
+    let dir = TempDir::new().expect("a directory");
+    let store = open(&dir);
+    apply(&store, 3, b"three");
+    store.harden(&id(3)).expect("applied");
+    assert!(store.harden(&id(4)).is_err());
+}

@@ -1,0 +1,127 @@
+//! Follows consensus: readiness, the status others wait for, gauges, and when a checkpoint is due.
+//!
+//! Decisions are pure functions; one task acts on them whenever openraft's metrics change.
+
+use crate::{
+    handle::Status,
+    log::LogStore,
+    membership,
+    types::{Raft, TypeConfig, position},
+};
+use bulkhead_model::NodeId;
+use openraft::{RaftMetrics, async_runtime::watch::WatchReceiver};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Whether this node has applied what may have been committed before it started.
+///
+/// `tail` is the position its log ended at when it started. A leader may have cut that tail off, so what counts is the
+/// shorter of the tail then and the log now; and the commit must come from a leader, not from this node's own disk.
+pub(crate) fn has_recovered(tail: u64, last: u64, committed: u64, applied: u64) -> bool {
+    let wanted = tail.min(last).max(1);
+    committed >= wanted && applied >= wanted
+}
+
+/// Whether a checkpoint is due, by the bytes appended since the last one.
+pub(crate) fn checkpoint_is_due(appended: u64, at_last: u64, every: u64) -> bool {
+    appended.saturating_sub(at_last) >= every
+}
+
+/// What the task follows and keeps.
+pub(crate) struct Watcher {
+    pub raft: Raft,
+    pub log: LogStore,
+    /// See [`has_recovered`].
+    pub tail: u64,
+    pub checkpoint_log_bytes: u64,
+    pub status: watch::Sender<Status>,
+    pub stop: CancellationToken,
+}
+
+impl Watcher {
+    /// Until the replica stops.
+    pub async fn run(self) {
+        let mut news = self.raft.metrics();
+        let mut checkpointed = 0;
+        let mut recovered = false;
+        loop {
+            let now = news.borrow_and_update().clone();
+            recovered = recovered || self.recovered(&now);
+            self.status.send_if_modified(|status| {
+                let new = status_of(&now, membership::voters(&self.raft), recovered);
+                let differs = *status != new;
+                *status = new;
+                differs
+            });
+            self.measure(&now);
+            let appended = self.log.appended_bytes();
+            if checkpoint_is_due(appended, checkpointed, self.checkpoint_log_bytes) {
+                checkpointed = appended;
+                if let Err(error) = self.raft.trigger().snapshot().await {
+                    tracing::warn!(%error, "no checkpoint is taken: consensus has stopped");
+                }
+            }
+            match self.stop.run_until_cancelled(news.changed()).await {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => break,
+            }
+        }
+        self.status.send_modify(|status| status.ready = false);
+    }
+
+    fn recovered(&self, now: &RaftMetrics<TypeConfig>) -> bool {
+        let last = now.last_log_index.map_or(0, |index| index + 1);
+        let (committed, applied) = (position(now.cluster_committed.as_ref()), position(now.last_applied.as_ref()));
+        has_recovered(self.tail, last, committed, applied)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
+    fn measure(&self, now: &RaftMetrics<TypeConfig>) {
+        metrics::gauge!("replica_term").set(now.current_term as f64);
+        metrics::gauge!("replica_applied").set(position(now.last_applied.as_ref()) as f64);
+        metrics::gauge!("replica_leads").set(if now.current_leader == Some(now.id) { 1.0 } else { 0.0 });
+        metrics::gauge!("replica_log_bytes").set(self.log.disk_bytes() as f64);
+    }
+}
+
+/// The status these metrics show.
+pub(crate) fn status_of(
+    now: &RaftMetrics<TypeConfig>,
+    members: Vec<bulkhead_model::api::cell::Member>,
+    recovered: bool,
+) -> Status {
+    Status {
+        leader: now.current_leader.map(NodeId),
+        term: now.current_term,
+        applied: position(now.last_applied.as_ref()),
+        members,
+        ready: recovered && now.current_leader.is_some() && now.running_state.is_ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_has_recovered_once_a_leader_confirmed_its_log_and_it_applied_that() {
+        for (what, recovered, tail, last, committed, applied) in [
+            ("nothing is known", false, 0, 0, 0, 0),
+            ("a fresh node heard of the first entry", true, 0, 1, 1, 1),
+            ("the leader has confirmed an older entry only", false, 10, 10, 9, 9),
+            ("confirmed, not applied", false, 10, 12, 10, 9),
+            ("confirmed and applied", true, 10, 12, 10, 10),
+            ("the tail was cut off and replaced by less", true, 10, 9, 9, 9),
+            ("writes go on while it catches up", true, 10, 500, 400, 399),
+        ] {
+            assert_eq!(has_recovered(tail, last, committed, applied), recovered, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_due_by_bytes() {
+        assert!(!checkpoint_is_due(99, 0, 100));
+        assert!(checkpoint_is_due(100, 0, 100));
+        assert!(!checkpoint_is_due(150, 100, 100));
+    }
+}

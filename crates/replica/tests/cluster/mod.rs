@@ -1,0 +1,182 @@
+//! Replicas in one process, each with its own directory and port, over a small key-value machine.
+
+use bulkhead_model::{NodeId, api::cell::Member};
+use bulkhead_replica::{
+    Applied, Family, Machine, Mutation, Reader, Replica, ReplicaConfig, StoreError, View,
+};
+use bulkhead_service::{
+    Env,
+    http::{Options, Running, serve},
+};
+use bytes::Bytes;
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// How long anything here may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const KEYS: Family = Family { index: 0, name: "keys", large_values: true };
+const TOKEN: &str = "a-token-of-more-than-32-characters";
+
+/// `p key value` puts; `a key value` appends and answers the length there was before.
+struct Keys;
+
+impl Machine for Keys {
+    fn families(&self) -> &'static [Family] {
+        &[KEYS]
+    }
+
+    fn apply(&self, view: &dyn Reader, command: &[u8]) -> Result<Applied, StoreError> {
+        let text = String::from_utf8_lossy(command);
+        let mut words = text.splitn(3, ' ');
+        let (verb, key, value) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let old = view.get(KEYS, key.as_bytes())?.unwrap_or_default();
+        let (value, outcome) = match verb {
+            Some("a") => ([&old, value.as_bytes()].concat(), Bytes::from(old.len().to_string())),
+            _ => (value.as_bytes().to_vec(), Bytes::from_static(b"put")),
+        };
+        Ok(Applied { mutations: vec![Mutation::Put { family: KEYS, key: key.into(), value }], outcome })
+    }
+}
+
+pub fn put(key: &str, value: &str) -> Bytes {
+    format!("p {key} {value}").into()
+}
+
+pub fn appended(key: &str, value: &str) -> Bytes {
+    format!("a {key} {value}").into()
+}
+
+pub fn value(view: &View, key: &str) -> Option<String> {
+    let value = view.get(KEYS, key.as_bytes()).expect("readable")?;
+    Some(String::from_utf8(value.to_vec()).expect("text"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
+pub fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}
+
+pub struct Node {
+    pub member: Member,
+    pub replica: Replica,
+    pub dir: TempDir,
+    env: Env,
+    server: Running,
+}
+
+/// A node that is not running.
+pub struct Down {
+    member: Member,
+    dir: TempDir,
+}
+
+pub struct Cluster {
+    nodes: BTreeMap<u64, Node>,
+    checkpoint_log_bytes: u64,
+}
+
+impl Cluster {
+    /// Three nodes that form a group and are ready.
+    pub async fn formed(checkpoint_log_bytes: u64) -> Self {
+        let mut cluster = Self { nodes: BTreeMap::new(), checkpoint_log_bytes };
+        for id in 1..=3 {
+            cluster.add(id).await;
+        }
+        cluster.node(1).replica.form(&cluster.members()).await.expect("formed");
+        for node in cluster.nodes() {
+            assert!(node.replica.wait_ready(deadline()).await, "node {} is not ready", node.member.node);
+        }
+        cluster
+    }
+
+    /// A fresh node that belongs to no group.
+    pub async fn add(&mut self, id: u64) -> u64 {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let peer = free.local_addr().expect("an address");
+        drop(free);
+        let az = format!("az-{id}").parse().expect("an AZ");
+        let member = Member { node: NodeId(id), az, peer };
+        self.start(Down { member, dir: TempDir::new().expect("a directory") }).await
+    }
+
+    pub async fn start(&mut self, down: Down) -> u64 {
+        let Down { member, dir } = down;
+        let env = Env::for_tests(member.node.0);
+        let config = ReplicaConfig {
+            dir: dir.path().to_owned(),
+            node: member.node,
+            az: member.az.clone(),
+            peer: member.peer,
+            cache_bytes: 8 << 20,
+            checkpoint_log_bytes: self.checkpoint_log_bytes,
+            peer_token: Some(TOKEN.into()),
+        };
+        let until = deadline();
+        let replica = loop {
+            // The one before may still be closing its files.
+            match Replica::open(config.clone(), Arc::new(Keys), env.clone()).await {
+                Ok(replica) => break replica,
+                Err(error) => assert!(deadline() < until + PATIENCE, "{error}"),
+            }
+            tokio::task::yield_now().await;
+        };
+        let server = listen(&env, member.peer, &replica).await;
+        let id = member.node.0;
+        self.nodes.insert(id, Node { member, replica, dir, env, server });
+        id
+    }
+
+    /// Takes a node away without any farewell to the others.
+    pub async fn kill(&mut self, id: NodeId) -> Down {
+        let node = self.nodes.remove(&id.0).expect("a running node");
+        node.replica.shutdown().await;
+        drop(node.server);
+        assert!(node.env.tasks.shutdown(PATIENCE).await, "a task does not stop");
+        Down { member: node.member, dir: node.dir }
+    }
+
+    pub async fn stop(mut self) {
+        for id in self.nodes.keys().copied().collect::<Vec<_>>() {
+            self.kill(NodeId(id)).await;
+        }
+    }
+
+    pub fn node(&self, id: u64) -> &Node {
+        &self.nodes[&id]
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.values()
+    }
+
+    pub fn members(&self) -> Vec<Member> {
+        self.nodes().map(|node| node.member.clone()).collect()
+    }
+
+    pub async fn leader(&self) -> NodeId {
+        self.until("there is a leader", |cluster| cluster.nodes().any(|node| node.replica.is_leader())).await;
+        self.nodes().find(|node| node.replica.is_leader()).expect("just seen").member.node
+    }
+
+    /// Waits for a condition.
+    pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let reached = async {
+            while !condition(self) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(tokio::time::timeout(PATIENCE, reached).await.is_ok(), "waited in vain until {what}");
+    }
+}
+
+async fn listen(env: &Env, address: SocketAddr, replica: &Replica) -> Running {
+    let until = deadline();
+    loop {
+        match serve(env, address, Options::new("peer"), replica.peer_api()).await {
+            Ok(server) => return server,
+            Err(error) => assert!(deadline() < until + PATIENCE, "{error}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,190 @@
+//! Three replicas in one process over loopback: what a group promises, and what survives.
+
+mod cluster;
+
+use bulkhead_model::NodeId;
+use bulkhead_replica::{ProposeError, Reader};
+use cluster::{Cluster, KEYS, Node, PATIENCE, appended, deadline, put, value};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_view_on_any_node_shows_what_was_just_acknowledged() {
+    let cluster = Cluster::formed(u64::MAX).await;
+    for round in 0..20_u64 {
+        let proposer = cluster.node(round % 3 + 1);
+        let outcome = proposer.replica.propose(put("k", &round.to_string()), deadline()).await.expect("proposed");
+        assert_eq!(&outcome[..], b"put");
+        for reader in cluster.nodes() {
+            let view = reader.replica.view(deadline()).await.expect("a view");
+            assert_eq!(value(&view, "k"), Some(round.to_string()), "on node {}", reader.member.node);
+        }
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn concurrent_proposals_are_all_applied_once_and_in_one_order() {
+    let cluster = Cluster::formed(u64::MAX).await;
+    let proposals = (0..300_u64).map(|i| {
+        let node = cluster.node(i % 3 + 1);
+        async move { node.replica.propose(appended("list", &format!("{i},")), deadline()).await }
+    });
+    let outcomes = futures::future::join_all(proposals).await;
+    // Each outcome is the length of the list before: exclusive, so all differ.
+    let mut seen: Vec<String> =
+        outcomes.into_iter().map(|o| String::from_utf8(o.expect("proposed").to_vec()).expect("text")).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 300);
+    let mut lists = Vec::new();
+    for node in cluster.nodes() {
+        let view = node.replica.view(deadline()).await.expect("a view");
+        lists.push(value(&view, "list").expect("there"));
+    }
+    assert_eq!(lists[0].split_terminator(',').count(), 300);
+    assert!(lists.iter().all(|list| *list == lists[0]), "the replicas differ");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forming_twice_is_harmless_and_forming_otherwise_is_refused() {
+    let cluster = Cluster::formed(u64::MAX).await;
+    let members = cluster.members();
+    for node in cluster.nodes() {
+        node.replica.form(&members).await.expect("the same members");
+    }
+    assert!(cluster.node(1).replica.form(&members[..1]).await.is_err());
+    assert!(cluster.node(1).replica.form(&members[1..]).await.is_err(), "it is not among them");
+    assert_eq!(cluster.node(2).replica.status().members, members);
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_leader_takes_writes_within_three_seconds() {
+    let mut cluster = Cluster::formed(u64::MAX).await;
+    cluster.node(1).replica.propose(put("a", "1"), deadline()).await.expect("proposed");
+    let leader = cluster.leader().await;
+    let started = tokio::time::Instant::now;
+    let killed = started();
+    let down = cluster.kill(leader).await;
+    let survivor = cluster.nodes().next().expect("two are left").member.node;
+    loop {
+        match cluster.node(survivor.0).replica.propose(put("b", "2"), deadline()).await {
+            Ok(_) => break,
+            Err(ProposeError::NotExecuted(_)) => tokio::task::yield_now().await,
+            Err(error) => panic!("{error}"),
+        }
+        assert!(killed.elapsed() < PATIENCE);
+    }
+    assert!(killed.elapsed().as_millis() < 3_000, "{:?}", killed.elapsed());
+
+    let back = cluster.start(down).await;
+    assert!(cluster.node(back).replica.wait_ready(deadline()).await);
+    let view = cluster.node(back).replica.view(deadline()).await.expect("a view");
+    assert_eq!((value(&view, "a"), value(&view, "b")), (Some("1".into()), Some("2".into())));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_stopped_at_once_keep_everything_acknowledged() {
+    let mut cluster = Cluster::formed(u64::MAX).await;
+    for i in 0..50 {
+        cluster.node(1).replica.propose(put(&format!("k{i}"), "v"), deadline()).await.expect("proposed");
+    }
+    let mut down = Vec::new();
+    for id in 1..=3 {
+        down.push(cluster.kill(NodeId(id)).await);
+    }
+    for node in down {
+        cluster.start(node).await;
+    }
+    for node in cluster.nodes() {
+        assert!(node.replica.wait_ready(deadline()).await, "node {}", node.member.node);
+        let view = node.replica.view(deadline()).await.expect("a view");
+        assert!((0..50).all(|i| value(&view, &format!("k{i}")).is_some()), "node {}", node.member.node);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_is_far_behind_catches_up_by_a_checkpoint() {
+    let mut cluster = Cluster::formed(1 << 20).await;
+    let leader = cluster.leader().await;
+    let behind = cluster.nodes().map(|node| node.member.node).find(|id| *id != leader).expect("a follower");
+    let down = cluster.kill(behind).await;
+    let filler = "x".repeat(16 << 10);
+    let node = cluster.node(leader.0);
+    // More entries than are kept below a checkpoint, and many times the bytes after which one is taken.
+    for round in 0..20 {
+        let batch = (0..80).map(|i| node.replica.propose(put(&format!("{round}-{i}"), &filler), deadline()));
+        for outcome in futures::future::join_all(batch).await {
+            outcome.expect("proposed");
+        }
+    }
+    cluster.until("the log is purged", |cluster| has_checkpoint(cluster.node(leader.0))).await;
+    let back = cluster.start(down).await;
+    assert!(cluster.node(back).replica.wait_ready(deadline()).await);
+    let view = cluster.node(back).replica.view(deadline()).await.expect("a view");
+    for key in ["0-0", "10-40", "19-79"] {
+        assert_eq!(value(&view, key).map(|found| found.len()), Some(filler.len()), "{key}");
+    }
+    assert!(cluster.node(back).dir.path().join("state/g-0000000002").exists(), "it did not come by checkpoint");
+    let mut cursor = view.cursor(KEYS);
+    cursor.seek(b"").expect("readable");
+    let mut found = 0;
+    while cursor.entry().is_some() {
+        found += 1;
+        cursor.advance().expect("readable");
+    }
+    assert_eq!(found, 20 * 80);
+    cluster.stop().await;
+}
+
+fn has_checkpoint(node: &Node) -> bool {
+    let dir = node.dir.path();
+    let count = |name: &str| std::fs::read_dir(dir.join(name)).map_or(0, |entries| entries.flatten().count());
+    let first = std::fs::read_dir(dir.join("log")).into_iter().flatten().flatten().map(|e| e.file_name()).min();
+    count("checkpoints") > 0 && first.is_some_and(|name| !name.to_string_lossy().contains("_000_000_000_000_000_000"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_larger_than_an_entry_is_refused() {
+    let cluster = Cluster::formed(u64::MAX).await;
+    let huge = bytes::Bytes::from(vec![0; bulkhead_replica::limits::RAFT_ENTRY_BYTES_MAX + 1]);
+    let refused = cluster.node(1).replica.propose(huge, deadline()).await;
+    assert!(matches!(refused, Err(ProposeError::TooLarge { .. })));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_alone_of_three_serves_nothing_and_says_so() {
+    let mut cluster = Cluster::formed(u64::MAX).await;
+    cluster.kill(NodeId(2)).await;
+    cluster.kill(NodeId(3)).await;
+    let soon = tokio::time::Instant::now() + std::time::Duration::from_millis(1500);
+    let alone = cluster.node(1);
+    assert!(alone.replica.view(soon).await.is_err());
+    assert!(alone.replica.propose(put("k", "v"), soon).await.is_err());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lead_can_be_handed_over_and_a_voter_replaced() {
+    let mut cluster = Cluster::formed(u64::MAX).await;
+    let leader = cluster.leader().await;
+    let next = NodeId(leader.0 % 3 + 1);
+    cluster.node(leader.0).replica.transfer_leader(next).await.expect("asked");
+    cluster.until("the lead is handed over", |cluster| cluster.node(next.0).replica.is_leader()).await;
+
+    let gone = NodeId(next.0 % 3 + 1);
+    cluster.kill(gone).await;
+    let fresh = cluster.add(4).await;
+    let member = cluster.node(fresh).member.clone();
+    let leader = &cluster.node(next.0).replica;
+    leader.add_learner(&member).await.expect("added");
+    let voters: Vec<NodeId> = [1, 2, 3, 4].map(NodeId).into_iter().filter(|id| *id != gone).collect();
+    leader.set_voters(&voters).await.expect("replaced");
+    leader.propose(put("k", "v"), deadline()).await.expect("proposed");
+    let view = cluster.node(fresh).replica.view(deadline()).await.expect("a view");
+    assert_eq!(value(&view, "k"), Some("v".into()));
+    cluster.stop().await;
+}
