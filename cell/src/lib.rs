@@ -2,7 +2,9 @@
 //!
 //! Must not know other cells, nor the fleet.
 
+pub mod admin;
 pub mod chunks;
+pub mod jobs;
 pub mod limits;
 pub mod meta;
 pub mod names;

@@ -28,8 +28,6 @@ pub const DROPPED_ROWS_PER_COMMAND: usize = 64;
 pub const REPLAY_MILLISECONDS: u64 = 15 * 60 * 1_000;
 /// Outcomes that expire per applied command: more than one, so that the table shrinks after a burst.
 pub const REPLAYS_EXPIRED_PER_COMMAND: usize = 4;
-/// What the control plane may answer to a claim or a release.
-pub const CONTROL_PLANE_ANSWER_BYTES_MAX: usize = 64 << 10;
 /// The smallest entry Raft must take: a whole CompleteUpload of 10,000 parts fits.
 pub const RAFT_ENTRY_BYTES_MAX: usize = 1 << 20;
 /// A body that rides in a Raft entry must fit one many times over, so that entries batch.
@@ -105,3 +103,16 @@ pub const PEER_BODY_BYTES_MAX: usize = 64 << 20;
 const _: () = assert!(CHUNK_BYTES_MAX as usize <= PEER_BODY_BYTES_MAX);
 /// Chunks known to lack a copy and waiting for repair. Scrub finds those that no longer fit.
 pub const REPAIRS_QUEUED_MAX: usize = 65_536;
+/// A body of the admin API.
+pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
+/// How long an admin call may take.
+pub const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks for errands to the control plane; after failures, doubled up to the second.
+pub const OUTBOX_INTERVAL: Duration = Duration::from_millis(250);
+pub const OUTBOX_INTERVAL_MAX: Duration = Duration::from_secs(15);
+/// Errands of one look.
+pub const OUTBOX_BATCH: usize = 32;
+/// For one errand: the control plane's answer, and the commit that it was heard.
+pub const ERRAND_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two publications of what the cell holds.
+pub const GAUGE_INTERVAL: Duration = Duration::from_secs(5);

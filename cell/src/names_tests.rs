@@ -1,9 +1,9 @@
 //! The client of bucket names against a control plane that answers what a test tells it to.
 
 use super::*;
-use axum::{Json, Router, http::HeaderMap, routing::post};
-use bulkhead_service::Env;
-use std::time::Duration;
+use axum::{Json, Router, routing::post};
+use bulkhead_service::{Env, client::Client};
+use std::{net::SocketAddr, time::Duration};
 
 async fn serve(env: &Env, app: Router) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -20,7 +20,7 @@ fn answering(status: StatusCode, body: serde_json::Value) -> Router {
     let answer = (status, Json(body));
     let release = answer.clone();
     Router::new()
-        .route("/v1/buckets", post(async move |_: HeaderMap| answer))
+        .route("/v1/buckets", post(async move || answer))
         .route("/v1/buckets/{bucket}", axum::routing::delete(async move || release))
 }
 
@@ -28,9 +28,12 @@ fn account() -> AccountId {
     AccountId::new(AccountId::FIRST).expect("in range")
 }
 
-async fn claim(addresses: Vec<SocketAddr>, env: &Env) -> Result<ClaimId, ClaimError> {
-    let names = Names::new(addresses, "token").expect("a plain token");
-    names.claim("b", account(), env.clock.now() + Duration::from_secs(5)).await
+fn names(addresses: &[SocketAddr], env: &Env) -> Names {
+    Names::new(Endpoints::new(Client::new(None, None), addresses), env.clock.clone())
+}
+
+async fn claim(addresses: &[SocketAddr], env: &Env) -> Result<ClaimId, ClaimError> {
+    names(addresses, env).claim("b", account(), env.clock.now() + Duration::from_secs(5)).await
 }
 
 #[tokio::test]
@@ -44,7 +47,7 @@ async fn each_answer_of_the_control_plane_has_its_meaning() {
         (StatusCode::SERVICE_UNAVAILABLE, error, Err(ClaimError::Unavailable("why".into()))),
     ] {
         let address = serve(&env, answering(status, body)).await;
-        assert_eq!(claim(vec![address], &env).await, expected, "{status}");
+        assert_eq!(claim(&[address], &env).await, expected, "{status}");
     }
 }
 
@@ -53,8 +56,8 @@ async fn a_dead_address_is_passed_over() {
     let env = Env::for_tests(1);
     let dead: SocketAddr = "127.0.0.1:1".parse().expect("an address");
     let alive = serve(&env, answering(StatusCode::OK, serde_json::json!({ "claim": 7 }))).await;
-    assert_eq!(claim(vec![dead, alive], &env).await, Ok(ClaimId(7)));
-    assert!(matches!(claim(vec![dead], &env).await, Err(ClaimError::Unavailable(_))));
+    assert_eq!(claim(&[dead, alive], &env).await, Ok(ClaimId(7)));
+    assert!(matches!(claim(&[dead], &env).await, Err(ClaimError::Unavailable(_))));
 }
 
 #[tokio::test]
@@ -64,8 +67,7 @@ async fn a_release_of_a_name_that_is_gone_is_done_and_a_failed_one_is_not() {
         [(StatusCode::NO_CONTENT, true), (StatusCode::NOT_FOUND, true), (StatusCode::SERVICE_UNAVAILABLE, false)]
     {
         let address = serve(&env, answering(status, serde_json::Value::Null)).await;
-        let names = Names::new(vec![address], "token").expect("a plain token");
-        let released = names.release("b", ClaimId(1), env.clock.now() + Duration::from_secs(5)).await;
+        let released = names(&[address], &env).release("b", ClaimId(1), env.clock.now() + Duration::from_secs(5)).await;
         assert_eq!(released.is_ok(), done, "{status}");
     }
 }

@@ -11,3 +11,6 @@ pub mod list;
 pub mod record;
 pub mod seal;
 pub mod view;
+
+#[cfg(test)]
+mod golden;

@@ -1,0 +1,95 @@
+//! The admin API: what the control plane and operators ask of a node (`bulkhead_model::api::cell`), and its health.
+//!
+//! Every call but `status` may be sent to any node and is answered after commit. Knows no objects.
+
+mod accounts;
+mod cell;
+mod error;
+
+use crate::{
+    limits::{ADMIN_BODY_BYTES_MAX, ADMIN_PATIENCE},
+    meta::{
+        command::{Command, Done},
+        index::{IndexHandle, Origin},
+        seal::CellKey,
+    },
+};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    routing::{get, post, put},
+};
+use bulkhead_model::{Az, CellId, NodeId};
+use bulkhead_service::{
+    Env,
+    auth::{self, Token},
+    health::{self, Waits},
+    telemetry::Metrics,
+};
+use error::AdminError;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Which node this is, and of what.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub cell: CellId,
+    pub node: NodeId,
+    pub az: Az,
+    pub blueprint_hash: String,
+    pub build: String,
+}
+
+/// What the admin API needs of its node.
+#[derive(Clone)]
+pub struct Admin {
+    pub identity: Identity,
+    pub index: IndexHandle,
+    pub cell_key: CellKey,
+    pub env: Env,
+    /// What readiness waits for.
+    pub waits: Waits,
+}
+
+impl Admin {
+    /// Until when a call may take that begins now.
+    fn deadline(&self) -> Instant {
+        self.env.clock.now() + ADMIN_PATIENCE
+    }
+
+    async fn execute(&self, command: Command) -> Result<Done, AdminError> {
+        Ok(self.index.execute(Origin::default(), command, self.deadline()).await??)
+    }
+}
+
+/// All routes of the admin listener: the API, behind one of `tokens`, and health, for anyone.
+pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
+    let health = health::routes(metrics, Arc::clone(&admin.waits));
+    Router::new()
+        .route("/admin/v1/form", post(cell::form))
+        .route("/admin/v1/status", get(cell::status))
+        .route("/admin/v1/claims/settle", post(cell::settle_claim))
+        .route("/admin/v1/accounts/{account}", put(accounts::put).get(accounts::show).delete(accounts::delete))
+        .route("/admin/v1/accounts/{account}/keys/{key}", put(accounts::put_key).delete(accounts::delete_key))
+        .route_layer(from_fn_with_state(tokens, auth::require))
+        .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
+        .with_state(admin)
+        .merge(health)
+}
+
+/// What the index itself still waits for before tenants can be served.
+pub fn index_waits(index: &IndexHandle) -> Vec<String> {
+    let status = index.replica().status();
+    if status.members.is_empty() {
+        return vec!["the group to be formed".into()];
+    }
+    let mut waits = Vec::new();
+    if status.leader.is_none() {
+        waits.push("a leader".into());
+    }
+    if !status.ready {
+        waits.push("the commands that were committed before this node started".into());
+    }
+    waits
+}
