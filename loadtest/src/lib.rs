@@ -6,6 +6,8 @@
 pub mod client;
 pub mod clock;
 pub mod driver;
+#[cfg(test)]
+mod fake;
 pub mod faults;
 pub mod limits;
 pub mod machine;

@@ -205,6 +205,17 @@ fn judge(finishes: &[(u64, Finish)], holder: u64) -> anyhow::Result<Tally> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fake::{Fake, Sin};
+
+    #[tokio::test]
+    async fn a_store_without_preconditions_has_too_many_winners() {
+        for (sin, right) in [(Sin::None, true), (Sin::NoPreconditions, false)] {
+            let fake = Fake::start(sin).await;
+            let field = Field { racers: 20, target: fake.target.clone(), bucket: "b".into(), kill: None };
+            let tally = field.race("key", Condition::Absent).await;
+            assert_eq!(tally.is_ok(), right, "{sin:?}: {tally:?}");
+        }
+    }
 
     #[test]
     fn one_winner_that_holds_the_key_is_right_and_everything_else_is_wrong() {

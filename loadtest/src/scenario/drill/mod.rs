@@ -6,6 +6,8 @@
 
 mod acks;
 mod blow;
+#[cfg(test)]
+mod tests;
 mod traffic;
 mod verify;
 
