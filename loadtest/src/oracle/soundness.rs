@@ -117,11 +117,13 @@ proptest! {
         world.happen(Event::EndWrite(false)).map_err(TestCaseError::fail)?;
         // Whatever was there has been seen before the put begins, so it cannot come after it.
         let old = world.value.unwrap_or(Seen::Absent);
-        prop_assume!(old != Seen::Absent);
         read(&mut world.register, old).map_err(TestCaseError::fail)?;
         let id = world.register.begin_put();
         world.register.end(Fate::Took);
-        prop_assert!(read(&mut world.register, old).is_err(), "{old:?} came back");
+        if old != Seen::Absent {
+            // Absence has no version: an unknown delete may look like an old one.
+            prop_assert!(read(&mut world.register.clone(), old).is_err(), "{old:?} came back");
+        }
         prop_assert!(read(&mut world.register, Seen::Version(id)).is_ok());
     }
 }
