@@ -1,33 +1,14 @@
 //! What goes back to the client, and what is held until it has ended.
 
 use super::RequestCx;
-use crate::upstream::{
-    body::{Boxed, Gate},
-    pool::InFlight,
-};
+use crate::upstream::{attempt::Held, body::Boxed};
 use bytes::Bytes;
-use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
 };
-
-/// A cell's answer, with what belongs to the try that got it.
-#[derive(Debug)]
-pub struct Answer {
-    pub response: Response<Incoming>,
-    pub held: Held,
-}
-
-/// What one try holds while its answer is under way.
-#[derive(Debug)]
-pub struct Held {
-    pub in_flight: InFlight,
-    /// Gives up the rest of a streamed request when the answer has ended.
-    pub gate: Option<Gate>,
-}
 
 /// The body of the answer to the client.
 #[derive(Debug)]

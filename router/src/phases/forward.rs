@@ -2,16 +2,16 @@
 
 use super::{
     RequestCx, admit,
-    answer::Answer,
-    locate::{self, Location, locate},
+    locate::{self, locate},
 };
 use crate::{
     Router,
     error::Fault,
     limits,
+    routing::Location,
     upstream::{
         Node,
-        attempt::{Failed, Payload, Template},
+        attempt::{Answer, Failed, Payload, Template},
         body::Source,
         head,
         retry::{self, Failure},

@@ -4,18 +4,8 @@ use super::{
     RequestCx,
     identify::{Identity, Key},
 };
-use crate::{Router, error::Fault, limits};
-use bulkhead_model::{AccountId, RoutingTable, routing::Home};
-
-/// Where a request goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
-    /// The account whose cell serves the request: the bucket's owner, or the signer.
-    pub account: AccountId,
-    /// The account of the access key, when the table knows it.
-    pub signer: Option<AccountId>,
-    pub home: Home,
-}
+use crate::{Router, error::Fault, limits, routing::Location};
+use bulkhead_model::RoutingTable;
 
 /// The phase. A key or a bucket that the table does not know yet may be on its way: the change feed is given a moment.
 ///
@@ -77,7 +67,7 @@ pub fn locate(table: &RoutingTable, identity: &Identity) -> Result<Location, Fau
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_model::{AccessKeyId, Epoch};
+    use bulkhead_model::{AccessKeyId, AccountId, Epoch, routing::Home};
 
     const OWNER: u64 = AccountId::FIRST;
     const OTHER: u64 = AccountId::FIRST + 1;

@@ -10,15 +10,15 @@ pub mod record;
 use crate::{
     Router,
     error::Fault,
-    upstream::{Cell, body::Source},
+    routing::Location,
+    upstream::{Cell, attempt::Answer, body::Source},
 };
 use admit::Slots;
-use answer::{Answer, AnswerBody};
+use answer::AnswerBody;
 use bulkhead_model::{NodeId, RequestId};
 use bulkhead_service::http::RequestBody;
 use http::{Method, Request, Response, StatusCode, Uri};
 use identify::Identity;
-use locate::Location;
 use std::sync::Arc;
 use tokio::time::Instant;
 use tracing::{Instrument as _, Span};

@@ -2,11 +2,11 @@
 //!
 //! Ids, durations and sizes only: no secrets, no object data, no keys.
 
-use super::{
-    RequestCx,
-    answer::{Answer, AnswerBody},
+use super::{RequestCx, answer::AnswerBody};
+use crate::{
+    error::Fault,
+    upstream::{attempt::Answer, head},
 };
-use crate::{error::Fault, upstream::head};
 use http::{Response, StatusCode};
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ pub fn run(mut cx: RequestCx, outcome: Result<Answer, Fault>) -> Response<Answer
     match outcome {
         Ok(Answer { response, held }) => {
             let (mut parts, incoming) = response.into_parts();
-            head::for_client(&mut parts.headers);
+            head::for_client(&mut parts.headers, cx.request);
             cx.result.status = Some(parts.status);
             Response::from_parts(parts, AnswerBody::passed(incoming, held, cx))
         }

@@ -1,9 +1,22 @@
 //! The table in memory: read without a lock, replaced as a whole, watched by those who wait for news.
 
 use arc_swap::ArcSwap;
-use bulkhead_model::{RoutingTable, routing::Versioned};
+use bulkhead_model::{
+    AccountId, RoutingTable,
+    routing::{Home, Versioned},
+};
 use std::{sync::Arc, time::Duration};
 use tokio::sync::{Notify, watch};
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The account whose cell serves the request: the bucket's owner, or the signer.
+    pub account: AccountId,
+    /// The account of the access key, when the table knows it.
+    pub signer: Option<AccountId>,
+    pub home: Home,
+}
 
 /// Called with every table before requests see it.
 pub type OnPublish = Box<dyn Fn(&RoutingTable) + Send + Sync>;
@@ -104,7 +117,7 @@ impl std::fmt::Debug for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_model::{AccountId, routing::Change};
+    use bulkhead_model::routing::Change;
 
     fn bucket(version: u64, name: &str) -> Versioned {
         let account = AccountId::new(AccountId::FIRST).expect("in range");

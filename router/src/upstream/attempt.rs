@@ -2,13 +2,11 @@
 
 use super::{
     body::{Gate, Source, TryBody},
-    pool::{Cell, Node, Upstreams},
+    node::{InFlight, Node},
+    pool::{Cell, Upstreams},
     retry::{Failure, Remains},
 };
-use crate::{
-    limits,
-    phases::answer::{Answer, Held},
-};
+use crate::limits;
 use bulkhead_model::headers;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
@@ -33,6 +31,21 @@ pub enum Payload {
     Whole(Bytes),
     /// Passed on as it comes.
     Streamed(Arc<Source>),
+}
+
+/// A cell's answer, with what belongs to the try that got it.
+#[derive(Debug)]
+pub struct Answer {
+    pub response: Response<Incoming>,
+    pub held: Held,
+}
+
+/// What one try holds while its answer is under way.
+#[derive(Debug)]
+pub struct Held {
+    pub in_flight: InFlight,
+    /// Gives up the rest of a streamed request when the answer has ended.
+    pub gate: Option<Gate>,
 }
 
 /// A try without a usable answer.

@@ -3,7 +3,7 @@
 //! `Host` and everything a client may have signed pass as they came. What concerns one connection only, and our own processes'
 //! headers, do not pass in either direction.
 
-use crate::phases::locate::Location;
+use crate::routing::Location;
 use bulkhead_model::{RequestId, headers};
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
@@ -35,10 +35,11 @@ pub fn for_cell(to: &mut HeaderMap, request: RequestId, location: &Location) {
     }
 }
 
-/// Takes out what must not reach a client.
-pub fn for_client(from: &mut HeaderMap) {
-    drop_hop_by_hop(from);
-    drop_ours(from);
+/// Takes out what must not reach a client, and names the request if the cell did not.
+pub fn for_client(answer: &mut HeaderMap, request: RequestId) {
+    drop_hop_by_hop(answer);
+    drop_ours(answer);
+    answer.entry("x-amz-request-id").or_insert_with(|| text(request));
 }
 
 fn text(id: impl std::fmt::Display) -> HeaderValue {

@@ -6,7 +6,9 @@ pub mod body;
 pub mod head;
 pub mod health;
 pub mod latency;
+pub mod node;
 pub mod pool;
 pub mod retry;
 
-pub use pool::{Cell, Node, Upstreams};
+pub use node::Node;
+pub use pool::{Cell, Upstreams};

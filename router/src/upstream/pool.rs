@@ -5,23 +5,22 @@
 use super::{
     balance::{self, Candidate},
     body::TryBody,
-    health::{self, Health},
-    latency::Latency,
+    health,
+    node::Node,
     retry::Budget,
 };
 use crate::limits;
 use arc_swap::ArcSwap;
-use bulkhead_model::{CellId, NodeId, RoutingTable, headers, routing::NodeRoute};
+use bulkhead_model::{CellId, NodeId, RoutingTable, headers};
 use bulkhead_service::{Env, client};
-use http::{HeaderMap, Request, Response, uri::Authority};
+use http::{HeaderMap, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use parking_lot::Mutex;
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -55,16 +54,6 @@ struct Standing {
     leader: AtomicU64,
     budget: Budget,
     slots: Arc<Semaphore>,
-}
-
-/// One node of a cell.
-#[derive(Debug)]
-pub struct Node {
-    pub route: NodeRoute,
-    pub authority: Authority,
-    in_flight: AtomicUsize,
-    latency: Latency,
-    health: Mutex<Health>,
 }
 
 impl Upstreams {
@@ -108,23 +97,19 @@ impl Upstreams {
     /// The node for the next try, `None` when the cell has no nodes. `tried` are the nodes that have had one.
     pub fn choose(&self, cell: &Cell, tried: &[NodeId], prefer_leader: bool) -> Option<Arc<Node>> {
         let now = self.uptime();
-        let health: Vec<_> = cell.nodes.iter().map(|node| (&node.route.az, *node.health.lock())).collect();
+        let health: Vec<_> = cell.nodes.iter().map(|node| (&node.route.az, node.health())).collect();
         let usable = health::usable(&health);
         let leader = cell.standing.leader.load(Ordering::Relaxed);
         let candidates: Vec<Candidate> = cell
             .nodes
             .iter()
             .zip(usable)
-            .map(|(node, usable)| {
-                let in_flight = node.in_flight.load(Ordering::Relaxed);
-                let silent = in_flight > 0 && node.latency.age(now) > limits::LEADER_SILENCE_MAX;
-                Candidate {
-                    usable,
-                    tried: tried.contains(&node.route.node),
-                    is_leader: node.route.node.0 == leader && !silent,
-                    latency: node.latency.seconds(now),
-                    in_flight,
-                }
+            .map(|(node, usable)| Candidate {
+                usable,
+                tried: tried.contains(&node.route.node),
+                is_leader: node.route.node.0 == leader && !node.is_silent(now),
+                latency: node.latency.seconds(now),
+                in_flight: node.in_flight(),
             })
             .collect();
         let index = balance::choose(&candidates, prefer_leader, |bound| self.env.rng.below(bound))?;
@@ -138,11 +123,10 @@ impl Upstreams {
 
     /// Notes that a node could not be reached.
     pub fn unreachable(&self, cell: &Cell, node: &Node) {
-        let mut health = node.health.lock();
-        if *health == Health::Good {
+        let now = self.env.clock.now();
+        if node.change_health(|health| health.unreachable(now)) {
             tracing::warn!(cell = %cell.id, node = %node.route.node, address = %node.route.s3, "a node is left alone");
         }
-        *health = health.unreachable(self.env.clock.now());
     }
 
     /// Starts looking after nodes that are left alone.
@@ -159,13 +143,13 @@ impl Upstreams {
     }
 
     async fn probe(&self, cell: &Cell, node: &Node) {
-        if !node.health.lock().probe_is_due(self.env.clock.now()) {
+        if !node.health().probe_is_due(self.env.clock.now()) {
             return;
         }
         let connected = tokio::time::timeout(limits::PROBE_PATIENCE, TcpStream::connect(node.route.s3)).await;
         let reached = matches!(connected, Ok(Ok(_)));
-        let mut health = node.health.lock();
-        *health = health.probed(reached, self.env.clock.now());
+        let now = self.env.clock.now();
+        node.change_health(|health| health.probed(reached, now));
         if reached {
             tracing::info!(cell = %cell.id, node = %node.route.node, "a node is back");
         }
@@ -216,37 +200,10 @@ impl Cell {
     }
 }
 
-impl Node {
-    fn new(route: &NodeRoute) -> Self {
-        Self {
-            authority: Authority::try_from(route.s3.to_string()).expect("a socket address is an authority"),
-            route: route.clone(),
-            in_flight: AtomicUsize::new(0),
-            latency: Latency::default(),
-            health: Mutex::default(),
-        }
-    }
-
-    /// Counts a try until the guard is dropped.
-    pub fn begin(self: &Arc<Self>) -> InFlight {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
-    }
-}
-
-/// One try under way at a node.
-#[derive(Debug)]
-pub struct InFlight(Arc<Node>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::health::Health, *};
+    use bulkhead_model::routing::NodeRoute;
 
     fn table(addresses: &[&str]) -> RoutingTable {
         let nodes = addresses.iter().zip(1..).map(|(address, id)| NodeRoute {
@@ -277,8 +234,8 @@ mod tests {
         upstreams.unreachable(&cell, &cell.nodes[1]);
         upstreams.reconcile(&table(&["127.0.0.1:1", "127.0.0.1:3"]));
         let cell = upstreams.cell(&cell.id).expect("in the table");
-        assert_ne!(*cell.nodes[0].health.lock(), Health::Good);
-        assert_eq!(*cell.nodes[1].health.lock(), Health::Good, "another address is another node");
+        assert_ne!(cell.nodes[0].health(), Health::Good);
+        assert_eq!(cell.nodes[1].health(), Health::Good, "another address is another node");
     }
 
     #[tokio::test]
