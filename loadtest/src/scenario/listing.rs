@@ -11,9 +11,8 @@ use clap::Args;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinSet;
 
-/// Metrics of a node: keys the index was asked for on behalf of listings, and pages it answered.
-const TOUCHED: &str = "bulkhead_list_keys_touched_total";
-const PAGES: &str = "bulkhead_list_pages_total";
+/// A node's metric: entries of the index that listings have looked at.
+const TOUCHED: &str = "bulkhead_cell_list_entries_touched_total";
 /// A folded page may touch each prefix, and a few keys more at its ends.
 const TOUCHED_PER_PREFIX_MAX: u64 = 4;
 
@@ -42,8 +41,8 @@ pub struct Listing {
 struct Measured {
     listed: Listed,
     took: Duration,
-    /// Keys touched and pages answered by all nodes, where they could be asked.
-    counted: Option<(u64, u64)>,
+    /// Index entries looked at by all nodes, where they could be asked.
+    touched: Option<u64>,
 }
 
 /// Creates the keys, lists them both ways, and prints what it took.
@@ -68,7 +67,7 @@ pub async fn run(listing: &Listing) -> anyhow::Result<()> {
     anyhow::ensure!(folded.listed.objects.is_empty(), "the delimiter listing shows objects that have a prefix");
     anyhow::ensure!(folded.listed.prefixes.len() as u64 == expected, "{} prefixes", folded.listed.prefixes.len());
     print("delimiter", &folded, folded.listed.prefixes.len());
-    if let Some((touched, _)) = folded.counted {
+    if let Some(touched) = folded.touched {
         let allowed = expected * TOUCHED_PER_PREFIX_MAX;
         anyhow::ensure!(touched <= allowed, "the delimiter listing touched {touched} keys; {allowed} are allowed");
     }
@@ -113,23 +112,21 @@ async fn create(listing: &Listing, target: &Arc<Target>) -> anyhow::Result<Strin
 }
 
 async fn measure(session: &mut Session, query: &ListQuery<'_>, cluster: &Cluster) -> anyhow::Result<Measured> {
-    let before = counters(cluster).await?;
+    let before = touched(cluster).await?;
     let begun = clock::now();
     let listed = session.list(query).await.required("listing")?;
     let took = clock::now() - begun;
-    let after = counters(cluster).await?;
-    let counted = before.zip(after).map(|(before, after)| (after.0 - before.0, after.1 - before.1));
-    Ok(Measured { listed, took, counted })
+    let touched = before.zip(touched(cluster).await?).map(|(before, after)| after - before);
+    Ok(Measured { listed, took, touched })
 }
 
-/// Sums both counters over all nodes; `None` when they cannot be asked.
-async fn counters(cluster: &Cluster) -> anyhow::Result<Option<(u64, u64)>> {
+/// Sums the metric over all nodes; `None` when they cannot be asked.
+async fn touched(cluster: &Cluster) -> anyhow::Result<Option<u64>> {
     let Ok(nodes) = cluster.of(Role::Cell, None).await else { return Ok(None) };
-    let mut sum = (0, 0);
+    let mut sum = 0;
     for row in nodes.iter().filter(|row| row.alive) {
         let Some(text) = http_get(row.address("admin")?, "/metrics").await else { return Ok(None) };
-        sum.0 += counter(&text, TOUCHED);
-        sum.1 += counter(&text, PAGES);
+        sum += counter(&text, TOUCHED);
     }
     Ok(Some(sum))
 }
@@ -165,9 +162,11 @@ fn print(what: &str, measured: &Measured, shown: usize) {
         "{what:<9} listing: {shown} entries in {pages} pages in {seconds:.3} s, {:.0} per second",
         shown as f64 / seconds
     );
-    match measured.counted {
-        Some((touched, counted)) => println!("{what:<9} listing: {TOUCHED} +{touched}, {PAGES} +{counted}"),
-        None => println!("{what:<9} listing: the cell's counters cannot be read from here"),
+    match measured.touched {
+        Some(touched) => {
+            println!("{what:<9} listing: touched {touched} index entries, {} per page", touched / pages.max(1))
+        }
+        None => println!("{what:<9} listing: the cell's counter cannot be read from here"),
     }
 }
 
