@@ -250,3 +250,27 @@ fn report_errors(points: &[Point]) -> anyhow::Result<()> {
     anyhow::ensure!(wrong == 0, "{wrong} reads returned wrong bytes");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Fake, Sin};
+
+    async fn wrong_bytes(sin: Sin) -> u64 {
+        let fake = Fake::start(sin).await;
+        let route = Route { name: "fake", target: fake.target.clone() };
+        let mut reader = Client::new(&route, Operation::Get, "b", 4096, 1, 0);
+        reader.prepare().await.expect("the fake stores");
+        let mut wrong = 0;
+        for _ in 0..100 {
+            wrong += u64::from(reader.step().await.error.is_some());
+        }
+        wrong
+    }
+
+    #[tokio::test]
+    async fn a_read_of_wrong_bytes_is_an_error_and_not_an_operation() {
+        assert_eq!(wrong_bytes(Sin::None).await, 0);
+        assert!(wrong_bytes(Sin::Corrupt).await > 0);
+    }
+}
