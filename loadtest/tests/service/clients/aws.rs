@@ -36,6 +36,27 @@ pub async fn copies(fleet: &Fleet) -> anyhow::Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
+/// Three gigabytes on disk: only when asked for.
+pub async fn copies_one_gib(fleet: &Fleet) -> anyhow::Result<Verdict> {
+    const ASKED: &str = "BULKHEAD_TEST_LONG";
+    let aws = tool!("aws", fleet);
+    if std::env::var_os(ASKED).is_none() {
+        return Ok(Verdict::Skipped(format!("{ASKED} is not set")));
+    }
+    let (up, down) = (fleet.scratch().join("up-1GiB"), fleet.scratch().join("down-1GiB"));
+    files::write(&up, 1 << 30)?;
+    aws.run(&["s3", "mb", "s3://aws-one-gib"]).await?;
+    for (from, to) in
+        [(up.to_string_lossy(), "s3://aws-one-gib/x".into()), ("s3://aws-one-gib/x".into(), down.to_string_lossy())]
+    {
+        let begun = clock::now();
+        aws.run(&["s3", "cp", "--quiet", &from, &to]).await?;
+        println!("aws s3 cp {from} {to}: {:.1} s", (clock::now() - begun).as_secs_f64());
+    }
+    files::assert_equal(&up, &down)?;
+    Ok(Verdict::Passed)
+}
+
 pub async fn syncs(fleet: &Fleet) -> anyhow::Result<Verdict> {
     const FILES: u64 = 2000;
     let aws = tool!("aws", fleet);

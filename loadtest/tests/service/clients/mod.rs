@@ -14,6 +14,7 @@ use futures::FutureExt;
 
 pub const CASES: &[Case] = &[
     ("aws_cli_copies_small_and_large_objects_up_and_down", |fleet| aws::copies(fleet).boxed_local()),
+    ("aws_cli_copies_one_gibibyte", |fleet| aws::copies_one_gib(fleet).boxed_local()),
     ("aws_cli_syncs_lists_and_removes_2000_small_files", |fleet| aws::syncs(fleet).boxed_local()),
     ("a_url_presigned_by_aws_cli_is_fetched_by_curl", |fleet| aws::presigns(fleet).boxed_local()),
     ("aws_cli_does_not_wait_after_an_empty_object", |fleet| aws::empty_objects(fleet).boxed_local()),
