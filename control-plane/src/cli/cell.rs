@@ -1,0 +1,82 @@
+//! `bulkhead cell`.
+
+use super::{
+    CliError, Connection, Output,
+    output::{facts, table, time},
+};
+use crate::domain::cell;
+use bulkhead_model::{
+    CellId,
+    api::control_plane::{Cell, CellState, StampCell},
+};
+use clap::Subcommand;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Stamp a new cell out of a blueprint, and wait until it serves. Repeat it to go on with one that failed.
+    #[command(after_help = "Example: bulkhead cell stamp --blueprint dev --name c3")]
+    Stamp {
+        /// 1 to 32 of a-z, 0-9 and '-'.
+        #[arg(long)]
+        name: CellId,
+        /// A blueprint the control plane knows.
+        #[arg(long, default_value = "dev")]
+        blueprint: String,
+    },
+    /// List all cells.
+    #[command(after_help = "Example: bulkhead cell list")]
+    List,
+    /// Show one cell and its nodes.
+    #[command(after_help = "Example: bulkhead cell show c1")]
+    Show { cell: CellId },
+}
+
+impl Command {
+    pub async fn run(self, api: &Connection) -> Result<Output, CliError> {
+        let one = match self {
+            Self::Stamp { name, blueprint } => api.post("/v1/cells", &StampCell { name, blueprint }).await?,
+            Self::Show { cell } => api.get(&format!("/v1/cells/{cell}")).await?,
+            Self::List => {
+                let cells: Vec<Cell> = api.get("/v1/cells").await?;
+                return Ok(Output::new(list_text(&cells), &cells));
+            }
+        };
+        Ok(Output::new(show_text(&one), &one))
+    }
+}
+
+fn list_text(cells: &[Cell]) -> String {
+    let row = |one: &Cell| {
+        [
+            one.cell.to_string(),
+            cell::name(&one.state).into(),
+            one.blueprint.clone(),
+            one.nodes.len().to_string(),
+            one.accounts.to_string(),
+            time(one.created_at),
+        ]
+    };
+    let rows: Vec<_> = cells.iter().map(row).collect();
+    let hint = "There are no cells yet; stamp one with `bulkhead cell stamp --blueprint dev --name c1`.";
+    table(["cell", "state", "blueprint", "nodes", "accounts", "created"], &rows, hint)
+}
+
+fn show_text(one: &Cell) -> String {
+    let mut shown = vec![
+        ("cell", one.cell.to_string()),
+        ("state", cell::name(&one.state).into()),
+        ("blueprint", format!("{} ({})", one.blueprint, one.blueprint_hash)),
+        ("accounts", one.accounts.to_string()),
+        ("created", time(one.created_at)),
+    ];
+    if let CellState::Failed { why } = &one.state {
+        shown.push(("cause", why.clone()));
+    }
+    let rows: Vec<_> = one
+        .nodes
+        .iter()
+        .map(|n| [n.node.to_string(), n.az.to_string(), n.s3.to_string(), n.admin.to_string(), n.peer.to_string()])
+        .collect();
+    let nodes = table(["node", "az", "s3", "admin", "peer"], &rows, "Its nodes are not planned yet.");
+    format!("{}\n{nodes}", facts(&shown))
+}

@@ -1,0 +1,32 @@
+//! `bulkhead dev`: a whole fleet on this machine.
+
+use super::{CliError, Output, Settings};
+use crate::dev;
+use clap::Subcommand;
+use std::path::PathBuf;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start a control plane, a router and two cells; create an account; print how to reach it. Repeating it starts what is not running.
+    #[command(after_help = "Example: bulkhead dev up --data .bulkhead --port 9000")]
+    Up {
+        /// The router's S3 port. All other ports follow it. By default the port of the data directory, or 9000.
+        #[arg(long)]
+        port: Option<u16>,
+        /// Where the blueprints are.
+        #[arg(long, default_value = "blueprints")]
+        blueprints: PathBuf,
+    },
+    /// Stop everything that `dev up` started. The data stays.
+    #[command(after_help = "Example: bulkhead dev down --data .bulkhead")]
+    Down,
+}
+
+impl Command {
+    pub async fn run(self, settings: &Settings) -> Result<Output, CliError> {
+        match self {
+            Self::Up { port, blueprints } => dev::up(&settings.data, port, &blueprints).await,
+            Self::Down => dev::down(&settings.data).await,
+        }
+    }
+}

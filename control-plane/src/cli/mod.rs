@@ -1,0 +1,78 @@
+//! The commands of `bulkhead`: each calls the control plane's API, or works on this machine's run files, and returns an [`Output`].
+//!
+//! Knows nothing of the directory: what it shows is what the API answers.
+
+mod account;
+mod cell;
+mod connection;
+mod dev;
+mod error;
+mod key;
+mod node;
+mod output;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::{Connection, Settings};
+pub use error::CliError;
+pub use output::Output;
+
+use clap::{Parser, Subcommand};
+
+/// Bulkhead: object storage that grows by adding watertight cells.
+///
+/// Examples:
+///   bulkhead dev up                     a fleet on this machine
+///   bulkhead account create --name Ada --email ada@example.com
+///   bulkhead node list                  every process of this machine
+#[derive(Debug, Parser)]
+#[command(name = "bulkhead", version, verbatim_doc_comment, max_term_width = 120)]
+pub struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    /// Answer JSON, for programs.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Tenants of the fleet.
+    #[command(subcommand, after_help = "Example: bulkhead account list")]
+    Account(account::Command),
+    /// Access keys of an account.
+    #[command(subcommand, after_help = "Example: bulkhead key list 123456789012")]
+    Key(key::Command),
+    /// Cells of the fleet.
+    #[command(subcommand, after_help = "Example: bulkhead cell list")]
+    Cell(cell::Command),
+    /// Processes of this machine. Works while the control plane is down.
+    #[command(subcommand, after_help = "Example: bulkhead node list --json")]
+    Node(node::Command),
+    /// What the control plane is doing.
+    #[command(after_help = "Example: bulkhead status")]
+    Status,
+    /// A whole fleet on this machine.
+    #[command(subcommand, after_help = "Example: bulkhead dev up --port 9000")]
+    Dev(dev::Command),
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// [`CliError`] says what was wrong and what to do next.
+pub async fn run(arguments: Arguments) -> Result<Output, CliError> {
+    let settings = &arguments.settings;
+    match arguments.command {
+        Command::Account(command) => command.run(&settings.connect()?).await,
+        Command::Key(command) => command.run(&settings.connect()?).await,
+        Command::Cell(command) => command.run(&settings.connect()?).await,
+        Command::Node(command) => command.run(&settings.processes()).await,
+        Command::Status => status::show(&settings.connect()?).await,
+        Command::Dev(command) => command.run(settings).await,
+    }
+}

@@ -1,0 +1,195 @@
+//! `dev up`: from whatever is there to a fleet that serves a signed request.
+
+use super::{
+    DevError, account,
+    configs::{self, REGION},
+    env_file::Credentials,
+    layout::Layout,
+    probe,
+};
+use crate::{
+    cli::{CliError, Connection, Output},
+    limits::{DEV_PATIENCE, POLL_PAUSE},
+    provision::local::{
+        plan,
+        process::{Hold, Processes, Spec},
+        run_file::{Role, RunFile},
+    },
+};
+use bulkhead_model::{
+    Timestamp,
+    api::control_plane::{Cell, StampCell},
+};
+use bulkhead_service::{
+    Env,
+    client::{Client, full},
+    config,
+};
+use http::{Method, StatusCode};
+use serde::Serialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+const CELLS: [&str; 2] = ["c1", "c2"];
+const BLUEPRINT: &str = "dev";
+/// How long one question about readiness may take.
+const ASK_PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// Starts what is not running below `data`, stamps what is not stamped, and waits until a client can be served.
+///
+/// # Errors
+/// [`CliError`] says what is in the way.
+pub async fn up(data: &Path, port: Option<u16>, blueprints: &Path) -> Result<Output, CliError> {
+    let env = Env::system();
+    let layout = Layout::resolve(data, port)?;
+    let blueprints = configs::blueprints(blueprints)?;
+    for binary in ["bulkhead-control-plane", "bulkhead-router", "bulkhead-cell"] {
+        let file = layout.binaries.join(binary);
+        if !file.is_file() {
+            return Err(DevError::NoBinary { file }.into());
+        }
+    }
+    configs::write(&layout, &blueprints, &env.rng)?;
+    let fleet = Fleet { processes: Processes::new(layout.file("run")), layout, env };
+    fleet.start_known_cells()?;
+    fleet.start(&fleet.layout.control_plane())?;
+    fleet.start(&fleet.layout.router())?;
+    fleet.ready(&fleet.layout.control_plane(), fleet.layout.control_plane_api()).await?;
+    let api = fleet.connect()?;
+    stamp_cells(&api).await?;
+    for run in fleet.cell_processes()? {
+        if let Some(admin) = run.addresses.get("admin") {
+            fleet.ready_at(&run.name, &run.log, *admin).await?;
+        }
+    }
+    let credentials = account::credentials(&fleet.layout, &api).await?;
+    fleet.ready(&fleet.layout.router(), fleet.layout.router_admin()).await?;
+    fleet.serves(&credentials).await?;
+    Ok(report(&fleet.layout, &credentials))
+}
+
+struct Fleet {
+    layout: Layout,
+    processes: Processes,
+    env: Env,
+}
+
+impl Fleet {
+    fn cell_processes(&self) -> Result<Vec<RunFile>, CliError> {
+        Ok(self.processes.list()?.into_iter().filter(|run| run.role == Role::Cell).collect())
+    }
+
+    /// Cells that were stamped before, also those that `dev down` stopped. They need no control plane.
+    fn start_known_cells(&self) -> Result<(), CliError> {
+        for run in self.cell_processes()? {
+            self.processes.start_again(run)?;
+        }
+        Ok(())
+    }
+
+    fn start(&self, spec: &Spec) -> Result<(), CliError> {
+        let runs = self.processes.find(&spec.name)?.is_some_and(|run| run.is_alive());
+        if !runs {
+            let taken = spec.addresses.values().find(|address| !plan::is_free(address.port()));
+            if let Some(address) = taken {
+                return Err(DevError::PortInUse { port: address.port() }.into());
+            }
+        }
+        self.processes.start(spec, Hold::Lift)?;
+        Ok(())
+    }
+
+    fn connect(&self) -> Result<Connection, CliError> {
+        let file = self.layout.file("admin.token");
+        let token = config::read_token(&file).map_err(CliError::NoToken)?;
+        Ok(Connection::new(Client::new(Some(&token), None), self.layout.control_plane_api(), &file))
+    }
+
+    async fn ready(&self, spec: &Spec, address: SocketAddr) -> Result<(), CliError> {
+        self.ready_at(&spec.name, &spec.log, address).await
+    }
+
+    /// Waits until a process answers that it is ready.
+    async fn ready_at(&self, name: &str, log: &Path, address: SocketAddr) -> Result<(), CliError> {
+        let seconds = DEV_PATIENCE.as_secs();
+        let ready = self.wait(|| is_ready(address)).await;
+        let fail = |why| DevError::NotReady { name: name.into(), seconds, why, log: log.into() };
+        Ok(ready.map_err(fail)?)
+    }
+
+    async fn serves(&self, credentials: &Credentials) -> Result<(), CliError> {
+        let router = self.layout.router_s3();
+        let now = || -> Timestamp { self.env.clock.wall() };
+        let served = self.wait(|| probe::list_buckets(router, REGION, credentials, now())).await;
+        Ok(served.map_err(|why| DevError::NotServing { seconds: DEV_PATIENCE.as_secs(), why })?)
+    }
+
+    /// Asks until the answer is yes, and says why it was not when the time is up.
+    async fn wait<F: Future<Output = Result<(), String>>>(&self, ask: impl Fn() -> F) -> Result<(), String> {
+        let deadline = self.env.clock.now() + DEV_PATIENCE;
+        loop {
+            match ask().await {
+                Ok(()) => return Ok(()),
+                Err(why) if self.env.clock.now() > deadline => return Err(why),
+                Err(_) => tokio::time::sleep(POLL_PAUSE).await,
+            }
+        }
+    }
+}
+
+async fn is_ready(address: SocketAddr) -> Result<(), String> {
+    let client = Client::new(None, None);
+    let request = client.request(Method::GET, address, "/readyz", full("")).map_err(|error| error.to_string())?;
+    let answer = client.call(request, ASK_PATIENCE, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
+    if answer.status() == StatusCode::OK {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(answer.body()).trim().to_owned())
+}
+
+/// Both at once: they wait mostly for their processes.
+async fn stamp_cells(api: &Connection) -> Result<(), CliError> {
+    let stamp = async |name: &str| -> Result<Cell, CliError> {
+        let name = name.parse().expect("the names of the dev cells are labels");
+        api.post("/v1/cells", &StampCell { name, blueprint: BLUEPRINT.into() }).await
+    };
+    let [first, second] = CELLS;
+    futures::future::try_join(stamp(first), stamp(second)).await.map(|_| ())
+}
+
+/// What programs are told of a fleet that is up.
+#[derive(Serialize)]
+struct Report<'a> {
+    endpoint: String,
+    access_key_id: &'a str,
+    secret_access_key: &'a str,
+    region: &'a str,
+    env_file: PathBuf,
+}
+
+fn report(layout: &Layout, credentials: &Credentials) -> Output {
+    let (endpoint, env_file) = (format!("http://{}", layout.router_s3()), layout.file("dev.env"));
+    let people = format!(
+        "Bulkhead is up: one control plane, one router, cells {}.\n\n  \
+         endpoint           {endpoint}\n  access key id      {}\n  secret access key  {}\n  region             {REGION}\n\n\
+         Try:\n  . {}\n  aws s3 mb s3://first-bucket\n  aws s3 cp README.md s3://first-bucket/\n\n\
+         Processes: bulkhead --data {} node list\n",
+        CELLS.join(" and "),
+        credentials.access_key_id,
+        credentials.secret_access_key,
+        env_file.display(),
+        layout.data.display(),
+    );
+    let programs = Report {
+        endpoint,
+        access_key_id: &credentials.access_key_id,
+        secret_access_key: &credentials.secret_access_key,
+        region: REGION,
+        env_file,
+    };
+    Output::new(people, &programs)
+}

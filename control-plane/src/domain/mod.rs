@@ -1,0 +1,7 @@
+//! Pure decisions: placement, validation, claims, lifecycles. No I/O, no clock; they know records, not where those are kept.
+
+pub mod account;
+pub mod cell;
+pub mod claims;
+pub mod keys;
+pub mod placement;

@@ -1,0 +1,128 @@
+//! One node of the control plane, wired: directory, publisher, API, reconcilers. Decides nothing.
+
+use crate::{
+    api::{Api, Tokens},
+    cells::Cells,
+    config::Config,
+    limits::{DIRECTORY_CACHE_BYTES, DIRECTORY_CHECKPOINT_LOG_BYTES, SHUTDOWN_PATIENCE},
+    provision::local::{Local, files::Surroundings},
+    reconcile::{Rhythm, accounts, cells::CellKeeper, claims},
+    store::{Directory, apply::DirectoryMachine},
+};
+use bulkhead_replica::{FormError, OpenError, Replica, ReplicaConfig};
+use bulkhead_service::{
+    Env,
+    config::{self, ConfigError},
+    health,
+    http::{self, Options, Running},
+    shutdown,
+    telemetry::Metrics,
+};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the directory cannot be opened: {0}")]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Form(#[from] FormError),
+    #[error("a listener cannot be opened: {0}")]
+    Listen(#[from] std::io::Error),
+}
+
+/// A running node.
+pub struct Node {
+    env: Env,
+    replica: Replica,
+    api: Running,
+    peer: Running,
+}
+
+impl Node {
+    /// Opens the directory, forms it when this node is the first, serves, and starts the reconcilers.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config, env: Env, metrics: Metrics) -> Result<Self, StartError> {
+        let tokens = Tokens {
+            admin: config::read_token(&config.token_file)?,
+            machine: config::read_token(&config.machine_token_file)?,
+        };
+        let replica = open(&config, &env).await?;
+        let peer = http::serve(&env, config.peer, Options::new("peer"), replica.peer_api()).await?;
+        if config.forms_group() {
+            replica.form(&config.voters()).await?;
+        }
+        let directory = Directory::new(replica.clone(), env.clone());
+        let surroundings = Surroundings {
+            control_plane: vec![config.api],
+            machine_token_file: config.machine_token_file.clone(),
+            rng: env.rng.clone(),
+        };
+        let local = Local::new(config.provision.local.clone(), surroundings, config.blueprints.clone());
+        let api = Api {
+            cells: Cells::new(directory.clone(), local.tokens(), env.clone()),
+            directory,
+            publisher: Arc::default(),
+            env: env.clone(),
+            node: config.node,
+            blueprints: config.blueprints,
+            wake: Arc::new(Notify::new()),
+        };
+        start_background(&api, local);
+        let waits = waits(replica.clone());
+        let routes = api.router(tokens).merge(health::routes(metrics, waits));
+        let api = http::serve(&env, config.api, Options::new("api"), routes).await?;
+        Ok(Self { env, replica, api, peer })
+    }
+
+    /// Serves until the process is asked to stop, then drains.
+    ///
+    /// # Errors
+    /// When signals cannot be received.
+    pub async fn run(self) -> std::io::Result<()> {
+        shutdown::requested().await?;
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Drains and ends everything. Cells' processes go on.
+    pub async fn stop(self) {
+        // Long polls and background work end first, or draining would wait for them.
+        self.env.tasks.stopping().cancel();
+        shutdown::drain(&self.env, vec![self.api, self.peer], SHUTDOWN_PATIENCE).await;
+        self.replica.shutdown().await;
+    }
+}
+
+async fn open(config: &Config, env: &Env) -> Result<Replica, StartError> {
+    let peer_token = config.peer_token_file.as_deref().map(std::fs::read_to_string).transpose()?;
+    let replica = ReplicaConfig {
+        dir: config.data.join("directory"),
+        node: config.node,
+        az: config.az.clone(),
+        peer: config.peer,
+        cache_bytes: DIRECTORY_CACHE_BYTES,
+        checkpoint_log_bytes: DIRECTORY_CHECKPOINT_LOG_BYTES,
+        peer_token: peer_token.map(|token| token.trim().into()),
+    };
+    Ok(Replica::open(replica, Arc::new(DirectoryMachine), env.clone()).await?)
+}
+
+fn start_background(api: &Api, local: Local) {
+    let rhythm = || Rhythm::new(api.directory.clone(), api.env.clone(), Arc::clone(&api.wake));
+    let (directory, cells, env) = (api.directory.clone(), api.cells.clone(), api.env.clone());
+    let tasks = &api.env.tasks;
+    tasks.spawn("publish", Arc::clone(&api.publisher).run(directory.clone(), env.clone()));
+    tasks.spawn("reconcile accounts", accounts::run(rhythm(), directory.clone(), cells.clone(), env.clone()));
+    tasks.spawn("reconcile claims", claims::run(rhythm(), directory.clone(), cells.clone(), env.clone()));
+    tasks.spawn("reconcile cells", CellKeeper::new(directory, cells, local, env).run(rhythm()));
+}
+
+fn waits(replica: Replica) -> health::Waits {
+    Arc::new(move || if replica.status().ready { Vec::new() } else { vec!["the directory's group".into()] })
+}

@@ -1,0 +1,72 @@
+//! Which ports a cell's nodes listen on.
+
+use super::ProvisionError;
+use crate::limits::PORTS_TRIED_MAX;
+use bulkhead_model::{Blueprint, NodeId, api::control_plane::CellNode};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+
+/// Listeners of one node: S3, admin, peer.
+const LISTENERS: usize = 3;
+
+/// The nodes of a cell, AZ by AZ, on the first ports from `base` upward for which `is_free` holds.
+///
+/// # Errors
+/// [`ProvisionError::NoPorts`].
+pub fn nodes(
+    blueprint: &Blueprint,
+    base: u16,
+    mut is_free: impl FnMut(u16) -> bool,
+) -> Result<Vec<CellNode>, ProvisionError> {
+    let mut azs = Vec::new();
+    for _ in 0..blueprint.topology.nodes_per_az {
+        azs.extend(blueprint.topology.azs.iter().cloned());
+    }
+    let wanted = azs.len() * LISTENERS;
+    let candidates = base..=base.saturating_add(PORTS_TRIED_MAX);
+    let free: Vec<SocketAddr> = candidates.filter(|&port| is_free(port)).take(wanted).map(loopback).collect();
+    if free.len() < wanted {
+        return Err(ProvisionError::NoPorts { wanted, tried: PORTS_TRIED_MAX, base });
+    }
+    let ports = free.chunks_exact(LISTENERS);
+    let node = |((number, az), ports): ((u64, _), &[SocketAddr])| match *ports {
+        [s3, admin, peer] => Some(CellNode { node: NodeId(number), az, s3, admin, peer }),
+        _ => None,
+    };
+    Ok((1..).zip(azs).zip(ports).filter_map(node).collect())
+}
+
+/// Whether nothing listens on a port of the loopback interface.
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind(loopback(port)).is_ok()
+}
+
+/// An address on the loopback interface.
+pub fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dev() -> Blueprint {
+        Blueprint::parse(include_str!("../../../../blueprints/dev.toml")).expect("valid")
+    }
+
+    #[test]
+    fn each_node_gets_three_ports_in_its_own_az_and_taken_ports_are_passed_over() {
+        let nodes = nodes(&dev(), 9100, |port| port != 9101).expect("enough ports");
+        let shape: Vec<_> =
+            nodes.iter().map(|n| (n.node.0, n.az.as_str(), n.s3.port(), n.admin.port(), n.peer.port())).collect();
+        assert_eq!(
+            shape,
+            [(1, "az-a", 9100, 9102, 9103), (2, "az-b", 9104, 9105, 9106), (3, "az-c", 9107, 9108, 9109)]
+        );
+    }
+
+    #[test]
+    fn too_few_ports_are_refused() {
+        let error = nodes(&dev(), 65_530, |_| true).expect_err("six ports are not nine").to_string();
+        assert_eq!(error, "no 9 free ports among the 10000 from 65530 upward");
+    }
+}

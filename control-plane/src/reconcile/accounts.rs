@@ -1,0 +1,108 @@
+//! Accounts and keys whose creation or deletion stopped half-way.
+//!
+//! A creation nobody finished is undone: its secret was in the memory of a process that is gone, so nobody holds it.
+
+use super::Rhythm;
+use crate::{
+    cells::{CellError, Cells},
+    limits::{CREATION_GRACE, RECONCILE_BATCH},
+    store::{Directory, DirectoryError, command::Command, keys::Unsettled, read, record::KeyState},
+};
+use bulkhead_model::{AccessKeyId, AccountId, Timestamp, api::control_plane::AccountState};
+use bulkhead_service::Env;
+
+/// Looks after accounts and keys until the process stops.
+pub async fn run(mut rhythm: Rhythm, directory: Directory, cells: Cells, env: Env) {
+    while rhythm.next().await.is_some() {
+        if let Err(error) = pass(&directory, &cells, env.clock.wall()).await {
+            tracing::warn!(%error, "unsettled accounts could not be read");
+        }
+    }
+}
+
+/// Takes up every unsettled account and key once. What fails is left for the next pass.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub async fn pass(directory: &Directory, cells: &Cells, now: Timestamp) -> Result<(), DirectoryError> {
+    let mut after = Vec::new();
+    loop {
+        let batch = read::unsettled(&directory.view().await?, &after, RECONCILE_BATCH)?;
+        let Some(last) = batch.last() else { return Ok(()) };
+        after = last.encode();
+        for thing in batch {
+            let settled = match &thing {
+                Unsettled::Account(account) => settle_account(directory, cells, *account, now).await,
+                Unsettled::Key(key) => settle_key(directory, cells, key, now).await,
+                Unsettled::Bucket(_) => Ok(()),
+            };
+            if let Err(error) = settled {
+                tracing::warn!(?thing, %error, "it stays unsettled");
+            }
+        }
+    }
+}
+
+async fn settle_account(
+    directory: &Directory,
+    cells: &Cells,
+    account: AccountId,
+    now: Timestamp,
+) -> Result<(), CellError> {
+    let record = read::account(&directory.view().await?, account).map_err(DirectoryError::from)?;
+    let Some(record) = record else { return Ok(()) };
+    match record.state {
+        AccountState::Active => Ok(()),
+        AccountState::Creating if now < record.since.plus(CREATION_GRACE) => Ok(()),
+        AccountState::Creating => {
+            tracing::info!(%account, "undoing a creation that was not finished");
+            directory.propose(Command::BeginDeleteAccount { account }).await?;
+            finish_deletion(directory, cells, account).await
+        }
+        AccountState::Deleting => finish_deletion(directory, cells, account).await,
+    }
+}
+
+async fn settle_key(directory: &Directory, cells: &Cells, key: &AccessKeyId, now: Timestamp) -> Result<(), CellError> {
+    let record = read::key(&directory.view().await?, key).map_err(DirectoryError::from)?;
+    let Some(record) = record else { return Ok(()) };
+    match record.state {
+        KeyState::Active => Ok(()),
+        KeyState::Creating if now < record.created.plus(CREATION_GRACE) => Ok(()),
+        KeyState::Creating => {
+            directory.propose(Command::BeginDeleteKey { account: record.account, key: key.clone() }).await?;
+            finish_key_deletion(directory, cells, key).await
+        }
+        KeyState::Deleting => finish_key_deletion(directory, cells, key).await,
+    }
+}
+
+/// Has the cell forget an account that is being deleted, then the directory.
+///
+/// # Errors
+/// When either does not confirm; the account stays `Deleting` and is taken up again.
+pub async fn finish_deletion(directory: &Directory, cells: &Cells, account: AccountId) -> Result<(), CellError> {
+    let record = read::account(&directory.view().await?, account).map_err(DirectoryError::from)?;
+    let Some(record) = record else { return Ok(()) };
+    cells.delete_account(&record.cell, account).await?;
+    directory.propose(Command::ForgetAccount { account }).await?;
+    tracing::info!(%account, cell = %record.cell, "account deleted");
+    Ok(())
+}
+
+/// Has the cell forget a key that is being deleted, then the directory.
+///
+/// # Errors
+/// When either does not confirm; the key stays `Deleting` and is taken up again.
+pub async fn finish_key_deletion(directory: &Directory, cells: &Cells, key: &AccessKeyId) -> Result<(), CellError> {
+    let view = directory.view().await?;
+    let Some(record) = read::key(&view, key).map_err(DirectoryError::from)? else { return Ok(()) };
+    let home = read::account(&view, record.account).map_err(DirectoryError::from)?;
+    drop(view);
+    if let Some(account) = home {
+        cells.delete_key(&account.cell, record.account, key).await?;
+    }
+    directory.propose(Command::ForgetKey { key: key.clone() }).await?;
+    tracing::info!(account = %record.account, %key, "access key deleted");
+    Ok(())
+}

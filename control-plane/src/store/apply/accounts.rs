@@ -1,0 +1,149 @@
+//! Accounts: reserved in a cell, activated once the cell has them, forgotten once the cell has forgotten them.
+
+use super::change_set::ChangeSet;
+use crate::{
+    domain::{account, placement},
+    limits::KEYS_PER_ACCOUNT_MAX,
+    store::{
+        command::{CreateAccount, Done, Outcome, Refusal},
+        keys::Unsettled,
+        read,
+        record::{Account, Cell, Key, KeyState},
+    },
+};
+use bulkhead_model::{
+    AccessKeyId, AccountId, CellId, Epoch,
+    api::control_plane::AccountState,
+    routing::{Change, Home},
+};
+use bulkhead_replica::StoreError;
+
+const _: () = assert!(KEYS_PER_ACCOUNT_MAX >= 1);
+
+/// Reserves id, email, key and a place in the candidate with the most headroom.
+pub fn create(set: &mut ChangeSet<'_>, create: CreateAccount) -> Result<Outcome, StoreError> {
+    let unique = account::unique_email(&create.email);
+    if let Some(holder) = read::email(set.view, &unique)? {
+        let state = read::account(set.view, holder)?.map_or(AccountState::Deleting, |record| record.state);
+        return Ok(Err(Refusal::EmailTaken { account: holder, state }));
+    }
+    if read::account(set.view, create.account)?.is_some() {
+        return Ok(Err(Refusal::AccountIdTaken(create.account)));
+    }
+    if read::key(set.view, &create.key)?.is_some() {
+        return Ok(Err(Refusal::KeyIdTaken));
+    }
+    let Some((cell, mut home)) = best(set, &create.candidates)? else { return Ok(Err(Refusal::NoRoom)) };
+    home.accounts += 1;
+    set.put_cell(&cell, &home);
+    set.put_email(&unique, create.account);
+    set.put_key(&create.key, &Key { account: create.account, state: KeyState::Creating, created: set.time() });
+    let record = Account {
+        display_name: create.display_name,
+        email: create.email,
+        cell: cell.clone(),
+        epoch: Epoch(1),
+        state: AccountState::Creating,
+        created: set.time(),
+        since: set.time(),
+        buckets: 0,
+        keys: vec![create.key],
+    };
+    set.put_account(create.account, &record);
+    set.unsettled(&Unsettled::Account(create.account));
+    set.meta.accounts += 1;
+    Ok(Ok(Done::AccountPlaced { cell, epoch: record.epoch }))
+}
+
+fn best(set: &ChangeSet<'_>, candidates: &[CellId]) -> Result<Option<(CellId, Cell)>, StoreError> {
+    let mut eligible = Vec::new();
+    for id in candidates {
+        if let Some(cell) = read::cell(set.view, id)?.filter(Cell::is_eligible) {
+            eligible.push((id.clone(), cell));
+        }
+    }
+    let loads: Vec<_> = eligible.iter().map(|(_, cell)| cell.load()).collect();
+    Ok(placement::choose(&loads).map(|position| eligible.swap_remove(position)))
+}
+
+/// Opens an account and its first key to tenants. Repeating it is harmless.
+pub fn activate(set: &mut ChangeSet<'_>, id: AccountId, key: AccessKeyId) -> Result<Outcome, StoreError> {
+    let Some(mut record) = read::account(set.view, id)? else { return Ok(Err(Refusal::NoSuchAccount(id))) };
+    if record.state == AccountState::Active {
+        return Ok(Ok(Done::Ok));
+    }
+    let Some(first) = read::key(set.view, &key)?.filter(|first| first.account == id) else {
+        return Ok(Err(Refusal::NoSuchKey { account: id, key }));
+    };
+    if let Err(refusal) = change_state(set, id, &mut record, AccountState::Active) {
+        return Ok(Err(refusal));
+    }
+    set.put_key(&key, &Key { state: KeyState::Active, ..first });
+    set.put_account(id, &record);
+    set.settled(&Unsettled::Account(id));
+    set.publish(&Change::Account { account: id, home: Home { cell: record.cell, epoch: record.epoch } });
+    set.publish(&Change::Key { key, account: id });
+    Ok(Ok(Done::Ok))
+}
+
+/// Closes an account that has no bucket, so that none can be created any more. Repeating it is harmless.
+pub fn begin_delete(set: &mut ChangeSet<'_>, id: AccountId) -> Result<Outcome, StoreError> {
+    let Some(mut record) = read::account(set.view, id)? else { return Ok(Err(Refusal::NoSuchAccount(id))) };
+    if record.state == AccountState::Deleting {
+        return Ok(Ok(Done::Ok));
+    }
+    if record.buckets > 0 {
+        return Ok(Err(Refusal::AccountNotEmpty { account: id, buckets: record.buckets }));
+    }
+    let was_published = record.state == AccountState::Active;
+    if let Err(refusal) = change_state(set, id, &mut record, AccountState::Deleting) {
+        return Ok(Err(refusal));
+    }
+    set.put_account(id, &record);
+    set.unsettled(&Unsettled::Account(id));
+    if was_published {
+        unpublish(set, id, &record)?;
+    }
+    Ok(Ok(Done::Ok))
+}
+
+/// Routers know an account and its keys exactly while both are active.
+fn unpublish(set: &mut ChangeSet<'_>, id: AccountId, record: &Account) -> Result<(), StoreError> {
+    for key in &record.keys {
+        if read::key(set.view, key)?.is_some_and(|key| key.state == KeyState::Active) {
+            set.publish(&Change::KeyGone { key: key.clone() });
+        }
+    }
+    set.publish(&Change::AccountGone { account: id });
+    Ok(())
+}
+
+/// Removes an account that its cell no longer has, with everything that is its own. Repeating it is harmless.
+pub fn forget(set: &mut ChangeSet<'_>, id: AccountId) -> Result<Outcome, StoreError> {
+    let Some(record) = read::account(set.view, id)? else { return Ok(Ok(Done::Ok)) };
+    if record.state != AccountState::Deleting {
+        return Ok(Err(Refusal::AccountNotDeleting { account: id, state: record.state }));
+    }
+    for key in &record.keys {
+        set.delete_key(key);
+        set.settled(&Unsettled::Key(key.clone()));
+    }
+    if let Some(mut cell) = read::cell(set.view, &record.cell)? {
+        cell.accounts = cell.accounts.saturating_sub(1);
+        set.put_cell(&record.cell, &cell);
+    }
+    set.delete_email(&account::unique_email(&record.email));
+    set.delete_account(id);
+    set.settled(&Unsettled::Account(id));
+    set.meta.accounts = set.meta.accounts.saturating_sub(1);
+    Ok(Ok(Done::Ok))
+}
+
+fn change_state(set: &ChangeSet<'_>, id: AccountId, record: &mut Account, to: AccountState) -> Result<(), Refusal> {
+    if !account::may_become(record.state, to) {
+        return Err(Refusal::AccountNotActive { account: id, state: record.state });
+    }
+    record.state = to;
+    record.since = set.time();
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Cells: recorded before anything is provisioned, known to routers once active.
+
+use super::change_set::ChangeSet;
+use crate::{
+    domain::cell,
+    limits::CELLS_MAX,
+    store::{
+        command::{Done, Outcome, Refusal},
+        read,
+        record::Cell,
+    },
+};
+use bulkhead_model::{
+    CellId,
+    api::control_plane::{CellNode, CellState},
+    routing::{Change, NodeRoute},
+};
+use bulkhead_replica::StoreError;
+
+/// Records a cell to be stamped; a failed one of the same blueprint gets another attempt with the addresses it has.
+pub fn stamp(
+    set: &mut ChangeSet<'_>,
+    id: CellId,
+    blueprint: String,
+    blueprint_hash: String,
+    capacity: u64,
+) -> Result<Outcome, StoreError> {
+    if let Some(mut cell) = read::cell(set.view, &id)? {
+        if cell.blueprint_hash != blueprint_hash {
+            let (blueprint, blueprint_hash) = (cell.blueprint, cell.blueprint_hash);
+            return Ok(Err(Refusal::CellExists { cell: id, blueprint, blueprint_hash }));
+        }
+        if cell::may_become(&cell.state, &CellState::Provisioning) {
+            cell.state = CellState::Provisioning;
+            cell.since = set.time();
+            set.put_cell(&id, &cell);
+        }
+        return Ok(Ok(Done::Ok));
+    }
+    if set.meta.cells >= CELLS_MAX {
+        return Ok(Err(Refusal::TooManyCells { cells: set.meta.cells, max: CELLS_MAX }));
+    }
+    let (created, since) = (set.time(), set.time());
+    let (state, nodes, accounts) = (CellState::Provisioning, Vec::new(), 0);
+    set.put_cell(&id, &Cell { blueprint, blueprint_hash, capacity, accounts, state, nodes, created, since });
+    set.meta.cells += 1;
+    Ok(Ok(Done::Ok))
+}
+
+/// Records the addresses of a cell's nodes. They are planned once: a restarted provisioner must find the same processes.
+pub fn plan(set: &mut ChangeSet<'_>, id: CellId, nodes: Vec<CellNode>) -> Result<Outcome, StoreError> {
+    let Some(mut cell) = read::cell(set.view, &id)? else { return Ok(Err(Refusal::NoSuchCell(id))) };
+    if cell.nodes == nodes {
+        return Ok(Ok(Done::Ok));
+    }
+    if !cell.nodes.is_empty() {
+        return Ok(Err(Refusal::CellPlanned(id)));
+    }
+    cell.nodes = nodes;
+    set.put_cell(&id, &cell);
+    Ok(Ok(Done::Ok))
+}
+
+/// Moves a cell along its life. Repeating a move is harmless.
+pub fn change_state(set: &mut ChangeSet<'_>, id: CellId, to: CellState) -> Result<Outcome, StoreError> {
+    let Some(mut cell) = read::cell(set.view, &id)? else { return Ok(Err(Refusal::NoSuchCell(id))) };
+    if cell.state == to {
+        return Ok(Ok(Done::Ok));
+    }
+    if !cell::may_become(&cell.state, &to) {
+        let (from, to) = (cell::name(&cell.state).into(), cell::name(&to).into());
+        return Ok(Err(Refusal::IllegalCellMove { cell: id, from, to }));
+    }
+    cell.state = to;
+    cell.since = set.time();
+    set.put_cell(&id, &cell);
+    if cell.state == CellState::Active {
+        let route = |node: CellNode| NodeRoute { node: node.node, az: node.az, s3: node.s3 };
+        set.publish(&Change::Cell { cell: id, nodes: cell.nodes.into_iter().map(route).collect() });
+    }
+    Ok(Ok(Done::Ok))
+}

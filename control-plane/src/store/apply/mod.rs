@@ -1,0 +1,58 @@
+//! The state machine: what each command does to the directory. Pure, and the same on every replica.
+
+mod access_keys;
+mod accounts;
+mod buckets;
+mod cells;
+mod change_set;
+
+#[cfg(test)]
+mod claim_races;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use super::{
+    command::{Command, Envelope, Outcome},
+    format, keys,
+};
+use bulkhead_replica::{Applied, Family, Machine, Reader, StoreError};
+use change_set::ChangeSet;
+
+/// The directory as a machine on `bulkhead-replica`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DirectoryMachine;
+
+impl Machine for DirectoryMachine {
+    fn families(&self) -> &'static [Family] {
+        keys::FAMILIES
+    }
+
+    fn apply(&self, view: &dyn Reader, command: &[u8]) -> Result<Applied, StoreError> {
+        let envelope: Envelope = format::decode("command", command)?;
+        let mut set = ChangeSet::new(view, envelope.time)?;
+        let outcome = decide(&mut set, envelope.command)?;
+        let mutations = if outcome.is_ok() { set.into_mutations() } else { Vec::new() };
+        Ok(Applied { mutations, outcome: format::encode(&outcome).into() })
+    }
+}
+
+fn decide(set: &mut ChangeSet<'_>, command: Command) -> Result<Outcome, StoreError> {
+    match command {
+        Command::CreateAccount(create) => accounts::create(set, create),
+        Command::ActivateAccount { account, key } => accounts::activate(set, account, key),
+        Command::BeginDeleteAccount { account } => accounts::begin_delete(set, account),
+        Command::ForgetAccount { account } => accounts::forget(set, account),
+        Command::CreateKey { account, key } => access_keys::create(set, account, key),
+        Command::ActivateKey { key } => access_keys::activate(set, key),
+        Command::BeginDeleteKey { account, key } => access_keys::begin_delete(set, account, key),
+        Command::ForgetKey { key } => access_keys::forget(set, key),
+        Command::StampCell { cell, blueprint, blueprint_hash, capacity } => {
+            cells::stamp(set, cell, blueprint, blueprint_hash, capacity)
+        }
+        Command::PlanCell { cell, nodes } => cells::plan(set, cell, nodes),
+        Command::MoveCell { cell, to } => cells::change_state(set, cell, to),
+        Command::ClaimBucket { bucket, account } => buckets::claim(set, bucket, account),
+        Command::CommitBucket { bucket, claim } => buckets::commit(set, bucket, claim),
+        Command::ReleaseBucket { bucket, claim } => buckets::release(set, bucket, claim),
+    }
+}

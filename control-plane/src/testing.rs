@@ -1,0 +1,221 @@
+//! A control-plane node in the test's own process, with a cell whose admin API is only pretended.
+
+use crate::{
+    api::{Api, Tokens},
+    cells::Cells,
+    provision::local::tokens,
+    publish::Publisher,
+    store::{Directory, apply::DirectoryMachine, command::Command},
+};
+use axum::{
+    Router,
+    body::Body,
+    extract::{Path, State},
+    routing::{post, put},
+};
+use bulkhead_model::{
+    AccessKeyId, AccountId, CellId, NodeId,
+    api::{
+        cell::{ClaimSettled, Member, PutKey, SettleClaim},
+        control_plane::{CellNode, CellState},
+    },
+};
+use bulkhead_replica::{Replica, ReplicaConfig};
+use bulkhead_service::{
+    Env,
+    auth::Token,
+    http::{self as server, Options},
+};
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+use tempfile::TempDir;
+use tower::ServiceExt as _;
+
+pub const ADMIN: &str = "admin-admin-admin-admin-admin-admin";
+pub const MACHINE: &str = "machine-machine-machine-machine-machine";
+
+/// What the pretended cell was told.
+#[derive(Default)]
+pub struct FakeCell {
+    pub accounts: BTreeSet<AccountId>,
+    pub keys: BTreeMap<AccessKeyId, String>,
+    /// Buckets that exist, by name.
+    pub buckets: BTreeSet<String>,
+    pub settled: Vec<SettleClaim>,
+    /// Every call is answered with this instead.
+    pub broken: Option<StatusCode>,
+}
+
+type Shared = Arc<Mutex<FakeCell>>;
+
+/// A node and its cell `c1`. Wall time stands still until a test moves it.
+pub struct World {
+    pub api: Api,
+    pub cell: Shared,
+    router: Router,
+    _dir: TempDir,
+}
+
+impl World {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let env = Env::for_tests(1);
+        let directory = Directory::new(replica(&dir, &env).await, env.clone());
+        let cell = Shared::default();
+        let running = server::serve(&env, loopback(), Options::new("fake cell"), routes(Arc::clone(&cell)));
+        let admin = running.await.expect("a free port").address;
+        std::fs::create_dir_all(dir.path().join("cells/c1")).expect("writable");
+        std::fs::write(dir.path().join("cells/c1/admin.token"), ADMIN).expect("writable");
+        let api = Api {
+            cells: Cells::new(directory.clone(), tokens::Tokens::new(dir.path().join("cells")), env.clone()),
+            publisher: Arc::new(Publisher::new()),
+            directory,
+            env: env.clone(),
+            node: NodeId(1),
+            blueprints: dir.path().into(),
+            wake: Arc::default(),
+        };
+        let publisher = Arc::clone(&api.publisher).run(api.directory.clone(), env.clone());
+        env.tasks.spawn("publish", publisher);
+        let token = |text| Token::new(text).expect("long enough");
+        let router = api.clone().router(Tokens { admin: token(ADMIN), machine: token(MACHINE) });
+        let world = Self { api, cell, router, _dir: dir };
+        world.add_cell(admin).await;
+        world
+    }
+
+    async fn add_cell(&self, admin: SocketAddr) {
+        let cell: CellId = "c1".parse().expect("a label");
+        let az = "az-a".parse().expect("a label");
+        let node = CellNode { node: NodeId(1), az, s3: loopback(), admin, peer: loopback() };
+        let (blueprint, blueprint_hash) = ("dev".into(), "h1".into());
+        self.propose(Command::StampCell { cell: cell.clone(), blueprint, blueprint_hash, capacity: 100 }).await;
+        self.propose(Command::PlanCell { cell: cell.clone(), nodes: vec![node] }).await;
+        self.propose(Command::MoveCell { cell: cell.clone(), to: CellState::Forming }).await;
+        self.propose(Command::MoveCell { cell, to: CellState::Active }).await;
+    }
+
+    pub async fn propose(&self, command: Command) {
+        self.api.directory.propose(command).await.expect("accepted");
+    }
+
+    /// Lets wall time pass.
+    pub fn pass(&self, time: Duration) {
+        self.api.env.clock.set_wall(self.api.env.clock.wall().plus(time));
+    }
+
+    /// Calls the API with the admin token.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.call_as(Some(ADMIN), method, path, body).await
+    }
+
+    pub async fn call_as(
+        &self,
+        token: Option<&str>,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let body = body.map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let request = request.body(body).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        let status = response.status();
+        let body = response.into_body().collect().await.expect("a body").to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+}
+
+async fn replica(dir: &TempDir, env: &Env) -> Replica {
+    let (node, az, peer) = (NodeId(1), "az-a".parse().expect("a label"), loopback());
+    let config = ReplicaConfig {
+        dir: dir.path().join("directory"),
+        node,
+        az,
+        peer,
+        cache_bytes: 1 << 20,
+        checkpoint_log_bytes: 1 << 24,
+        peer_token: None,
+    };
+    let az = config.az.clone();
+    let replica = Replica::open(config, Arc::new(DirectoryMachine), env.clone()).await.expect("a new directory");
+    replica.form(&[Member { node, az, peer }]).await.expect("formed");
+    replica
+}
+
+fn loopback() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+fn routes(cell: Shared) -> Router {
+    let account = put(put_account).delete(delete_account);
+    let key = put(put_key).delete(delete_key);
+    Router::new()
+        .route("/admin/v1/accounts/{account}", account)
+        .route("/admin/v1/accounts/{account}/keys/{key}", key)
+        .route("/admin/v1/claims/settle", post(settle))
+        .with_state(cell)
+}
+
+/// The answer to a call that does this to the cell, unless the cell is broken.
+fn done(cell: &Shared, act: impl FnOnce(&mut FakeCell)) -> StatusCode {
+    let mut cell = cell.lock();
+    if let Some(status) = cell.broken {
+        return status;
+    }
+    act(&mut cell);
+    StatusCode::NO_CONTENT
+}
+
+async fn put_account(State(cell): State<Shared>, Path(account): Path<AccountId>) -> StatusCode {
+    done(&cell, |cell| {
+        cell.accounts.insert(account);
+    })
+}
+
+async fn delete_account(State(cell): State<Shared>, Path(account): Path<AccountId>) -> StatusCode {
+    done(&cell, |cell| {
+        cell.accounts.remove(&account);
+        cell.keys.clear();
+    })
+}
+
+async fn put_key(
+    State(cell): State<Shared>,
+    Path((_, key)): Path<(AccountId, AccessKeyId)>,
+    axum::Json(body): axum::Json<PutKey>,
+) -> StatusCode {
+    done(&cell, |cell| {
+        cell.keys.insert(key, body.secret_access_key);
+    })
+}
+
+async fn delete_key(State(cell): State<Shared>, Path((_, key)): Path<(AccountId, AccessKeyId)>) -> StatusCode {
+    done(&cell, |cell| {
+        cell.keys.remove(&key);
+    })
+}
+
+async fn settle(
+    State(cell): State<Shared>,
+    axum::Json(question): axum::Json<SettleClaim>,
+) -> Result<axum::Json<ClaimSettled>, StatusCode> {
+    let mut cell = cell.lock();
+    if let Some(status) = cell.broken {
+        return Err(status);
+    }
+    let exists = cell.buckets.contains(&question.bucket);
+    cell.settled.push(question);
+    Ok(axum::Json(if exists { ClaimSettled::Exists } else { ClaimSettled::Absent }))
+}
