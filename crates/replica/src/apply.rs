@@ -44,10 +44,12 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok((state.last, state.membership))
     }
 
-    async fn apply<Strm>(&mut self, mut entries: Strm) -> Result<(), io::Error>
+    async fn apply<Strm>(&mut self, entries: Strm) -> Result<(), io::Error>
     where
         Strm: Stream<Item = Result<EntryResponder<TypeConfig>, io::Error>> + Unpin + OptionalSend,
     {
+        // Asked again after its end, by the batch that finds nothing left.
+        let mut entries = entries.fuse();
         loop {
             let (batch, responders) = next_batch(&mut entries).await?;
             let Some(last) = batch.last().map(|entry| entry.log_id) else { return Ok(()) };

@@ -216,7 +216,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
                 }
             }
         });
-        pieces.flat_map(stream::iter).boxed()
+        pieces.fuse().flat_map(stream::iter).boxed()
     }
 
     async fn read_vote(&mut self) -> Result<Option<Vote>, io::Error> {
@@ -280,6 +280,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     /// Not waited for: whatever replaces the entries is written behind the truncation and synced with it.
     async fn truncate_after(&mut self, last: Option<LogId>) -> Result<(), io::Error> {
         let mut log = self.inner.log.write();
+        if log.log_state().last() <= last.map(LogKey).as_ref() {
+            return Ok(());
+        }
         log.truncate(last.map_or(0, |id| id.index() + 1))?;
         log.flush(true, None)
     }
