@@ -171,6 +171,11 @@ impl Replica {
         matches!(leader(&self.parts.raft, self.parts.node.0), Leader::This)
     }
 
+    /// Syncs of the log since it was opened. Proposals that come together share one.
+    pub fn log_syncs(&self) -> u64 {
+        self.parts.log.syncs()
+    }
+
     /// Adds a node that follows without a vote, and waits until it has nearly caught up. Only on the leader.
     ///
     /// # Errors

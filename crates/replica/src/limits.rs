@@ -22,13 +22,16 @@ pub const PROPOSALS_MAX: usize = 4096;
 pub const READ_WAITERS_MAX: usize = 8192;
 /// How long one read-index round may take before its waiters are asked to join another.
 pub const READ_ROUND_MAX: Duration = Duration::from_secs(2);
+/// Between two updates of the gauges.
+pub const MEASURE_EVERY: Duration = Duration::from_millis(250);
 /// The pause between two attempts while no leader is known.
 pub const LEADER_PAUSE: Duration = Duration::from_millis(25);
 
-/// Time without a leader after which a follower stands for election, chosen at random in between.
-pub const ELECTION_MIN: Duration = Duration::from_millis(1000);
+/// A follower stands for election after [`ELECTION_MAX`], the leader's lease, plus a random time between this and
+/// [`ELECTION_MAX`]: 1.7 to 2.2 s after the leader was last heard.
+pub const ELECTION_MIN: Duration = Duration::from_millis(600);
 /// See [`ELECTION_MIN`].
-pub const ELECTION_MAX: Duration = Duration::from_millis(2000);
+pub const ELECTION_MAX: Duration = Duration::from_millis(1100);
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
 /// Sending and installing one whole checkpoint.
 pub const CHECKPOINT_TRANSFER_MAX: Duration = Duration::from_secs(30 * 60);
@@ -36,12 +39,8 @@ pub const CHECKPOINT_TRANSFER_MAX: Duration = Duration::from_secs(30 * 60);
 pub const CHECKPOINT_STALL_MAX: Duration = Duration::from_secs(30);
 /// An append waits for a follower's disk, so it may take longer than a heartbeat.
 pub const APPEND_MAX: Duration = Duration::from_secs(5);
-/// Opening a connection to a peer.
-pub const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// What a proposal gets when the one who forwards it names no deadline.
 pub const FORWARD_DEFAULT: Duration = Duration::from_secs(10);
-/// Idle connections kept to one peer.
-pub const PEER_CONNECTIONS_IDLE_MAX: usize = 64;
 /// Entries kept in the log below a checkpoint, so that a follower that lags a little needs no checkpoint.
 pub const LOG_ENTRIES_KEPT: u64 = 1000;
 /// Entries that must be purgeable before a purge is worth a record.
@@ -55,6 +54,10 @@ pub const LOG_FILE_BYTES_MAX: usize = 16 << 20;
 pub const LOG_CACHE_BYTES_MAX: usize = 32 << 20;
 /// See [`LOG_CACHE_BYTES_MAX`].
 pub const LOG_CACHE_ENTRIES_MAX: usize = 65_536;
+/// Bytes of appends that wait for the disk; further ones wait outside.
+pub const LOG_QUEUE_BYTES_MAX: usize = 64 << 20;
+/// The log is replayed through a buffer of this size.
+pub const LOG_READ_BUFFER_BYTES: usize = 1 << 20;
 /// How long the log waits for more appends before it syncs. The disk's own latency does most of the batching.
 pub const LOG_GATHER: Duration = Duration::from_micros(50);
 
@@ -74,4 +77,5 @@ pub const CHECKPOINT_PIECE_BYTES: usize = 256 << 10;
 pub const CHECKPOINT_HEAD_BYTES_MAX: usize = 16 << 20;
 
 const _: () = assert!(APPLY_BYTES_MAX >= RAFT_ENTRY_BYTES_MAX, "a batch must hold at least one command");
-const _: () = assert!(HEARTBEAT.as_millis() * 4 <= ELECTION_MIN.as_millis(), "a few lost heartbeats are no election");
+const _: () = assert!(HEARTBEAT.as_millis() * 5 <= ELECTION_MAX.as_millis(), "a few lost heartbeats are no election");
+const _: () = assert!(ELECTION_MAX.as_millis() * 2 <= 2_500, "writes resume within 3 s of a leader's death");

@@ -20,11 +20,14 @@ use crate::{
 use bulkhead_model::NodeId;
 use bulkhead_service::{Env, auth::Token, client::Client};
 use openraft::{SnapshotPolicy, storage::RaftLogStorage};
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
-use tokio::{
-    sync::watch,
-    time,
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    sync::Arc,
+    time::Duration,
 };
+use tokio::{sync::watch, time};
 use tokio_util::sync::CancellationToken;
 
 /// What a handle shares with its clones.
@@ -32,6 +35,7 @@ pub(crate) struct Parts {
     pub node: NodeId,
     pub raft: Raft,
     pub store: Arc<Store>,
+    pub log: LogStore,
     pub proposals: Arc<Proposals>,
     pub reads: Reads,
     pub served: Arc<Served>,
@@ -39,13 +43,15 @@ pub(crate) struct Parts {
     pub token: Option<Token>,
     pub env: Env,
     pub stop: CancellationToken,
+    /// Keeps other processes away from the directory.
+    _claim: File,
 }
 
 /// Opens everything and starts it.
 pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Parts, OpenError> {
     let token = config.peer_token.as_deref().map(Token::new).transpose().map_err(failed("the peer token"))?;
     let disk = Disk::open(&config, &*machine).await?;
-    let Disk { store, checkpoints, mut log } = disk;
+    let Disk { store, checkpoints, mut log, claim } = disk;
     let state = log.get_log_state().await.map_err(failed("the log"))?;
     let tail = position(state.last_log_id.as_ref());
     let applied = store.database().applied().map_err(failed("the state"))?.last;
@@ -59,8 +65,7 @@ pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: 
     let node = config.node.0;
     let peers = Peers::new(Client::new(token.as_ref(), None));
     let factory = Factory { node, peers: peers.clone() };
-    let state_machine =
-        StateMachine { store: Arc::clone(&store), machine, checkpoints: Arc::clone(&checkpoints) };
+    let state_machine = StateMachine { store: Arc::clone(&store), machine, checkpoints: Arc::clone(&checkpoints) };
     let settings = Arc::new(settings().validate().map_err(failed("openraft's settings"))?);
     let raft = Raft::new(node, settings, factory, log.clone(), state_machine).await.map_err(failed("consensus"))?;
 
@@ -71,15 +76,16 @@ pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: 
     let (status_sender, status) = watch::channel(Status::default());
     let watcher = Watcher {
         raft: raft.clone(),
-        log,
+        log: log.clone(),
         tail,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         status: status_sender,
         stop: stop.clone(),
+        clock: env.clock.clone(),
     };
     env.tasks.spawn("replica.watch", watcher.run());
     let reads = start_reads(&env, Arc::clone(&proposals), stop.clone());
-    Ok(Parts { node: config.node, raft, store, proposals, reads, served, status, token, env, stop })
+    Ok(Parts { node: config.node, raft, store, log, proposals, reads, served, status, token, env, stop, _claim: claim })
 }
 
 /// What lies on disk.
@@ -87,6 +93,7 @@ struct Disk {
     store: Arc<Store>,
     checkpoints: Arc<Checkpoints>,
     log: LogStore,
+    claim: File,
 }
 
 impl Disk {
@@ -96,32 +103,35 @@ impl Disk {
         let opened = tokio::task::spawn_blocking(move || {
             let log = dir.join("log");
             fs::create_dir_all(&log).map_err(failed("the log's directory"))?;
-            claim(&dir, node)?;
+            let claim = claim(&dir, node)?;
             let store = Store::open(dir.join("state"), families, cache_bytes).map_err(failed("the state"))?;
             let checkpoints = Checkpoints::open(&dir).map_err(failed("the checkpoints"))?;
             files::sync(&dir).map_err(failed("the directory"))?;
-            Ok((Arc::new(store), Arc::new(checkpoints), log))
+            Ok((Arc::new(store), Arc::new(checkpoints), log, claim))
         });
-        let (store, checkpoints, log) = opened.await.map_err(failed("the disk"))??;
+        let (store, checkpoints, log, claim) = opened.await.map_err(failed("the disk"))??;
         let hardened = Arc::clone(&store);
         let guard = Box::new(move |upto: &_| hardened.harden(upto).map_err(io::Error::other));
         let file_bytes = usize::try_from(config.checkpoint_log_bytes / 4).unwrap_or(LOG_FILE_BYTES_MAX);
         let log = LogStore::open(&log, file_bytes.max(1), guard).await.map_err(failed("the log"))?;
-        Ok(Self { store, checkpoints, log })
+        Ok(Self { store, checkpoints, log, claim })
     }
 }
 
-/// A directory belongs to one node for ever: under another id its log would vote twice.
-fn claim(dir: &Path, node: NodeId) -> Result<(), OpenError> {
+/// A directory belongs to one node for ever, since under another id its log would vote twice; and to one process at a time.
+fn claim(dir: &Path, node: NodeId) -> Result<File, OpenError> {
     let path = dir.join("NODE");
     match fs::read_to_string(&path) {
-        Ok(found) if found == node.to_string() => Ok(()),
-        Ok(found) => Err(OpenError(format!("{} belongs to node {found}, not {node}", dir.display()))),
+        Ok(found) if found == node.to_string() => {}
+        Ok(found) => return Err(OpenError(format!("{} belongs to node {found}, not {node}", dir.display()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            files::replace(&path, node.to_string().as_bytes()).map_err(failed("the node's claim"))
+            files::replace(&path, node.to_string().as_bytes()).map_err(failed("the node's claim"))?;
         }
-        Err(error) => Err(failed("the node's claim")(error)),
+        Err(error) => return Err(failed("the node's claim")(error)),
     }
+    let file = File::open(&path).map_err(failed("the node's claim"))?;
+    file.try_lock().map_err(|error| OpenError(format!("another process has {}: {error}", dir.display())))?;
+    Ok(file)
 }
 
 fn settings() -> openraft::Config {

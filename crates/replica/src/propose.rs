@@ -17,8 +17,8 @@ use openraft::{
     errors::{ClientWriteError, RaftError},
 };
 use std::{sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, time};
 use tokio::time::Instant;
+use tokio::{sync::Semaphore, time};
 
 /// Who leads, as this node knows.
 pub(crate) enum Leader {
@@ -74,7 +74,8 @@ impl Leading {
 
     /// The position that holds every command acknowledged so far, confirmed by a majority now.
     pub async fn confirm_position(&self) -> Result<u64, String> {
-        let linearizer = self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| error.to_string())?;
+        let linearizer =
+            self.raft.get_read_linearizer(ReadPolicy::ReadIndex).await.map_err(|error| error.to_string())?;
         Ok(position(Some(linearizer.read_log_id().log_id())))
     }
 }

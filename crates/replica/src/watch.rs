@@ -4,11 +4,13 @@
 
 use crate::{
     handle::Status,
+    limits::MEASURE_EVERY,
     log::LogStore,
     membership,
     types::{Raft, TypeConfig, position},
 };
-use bulkhead_model::NodeId;
+use bulkhead_model::{NodeId, api::cell::Member};
+use bulkhead_service::env::Clock;
 use openraft::{RaftMetrics, async_runtime::watch::WatchReceiver};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -36,6 +38,7 @@ pub(crate) struct Watcher {
     pub checkpoint_log_bytes: u64,
     pub status: watch::Sender<Status>,
     pub stop: CancellationToken,
+    pub clock: Clock,
 }
 
 impl Watcher {
@@ -43,6 +46,7 @@ impl Watcher {
     pub async fn run(self) {
         let mut news = self.raft.metrics();
         let mut checkpointed = 0;
+        let mut measured = None;
         let mut recovered = false;
         loop {
             let now = news.borrow_and_update().clone();
@@ -53,7 +57,11 @@ impl Watcher {
                 *status = new;
                 differs
             });
-            self.measure(&now);
+            let at = self.clock.now();
+            if measured.is_none_or(|before| at >= before + MEASURE_EVERY) {
+                measured = Some(at);
+                self.measure(&now);
+            }
             let appended = self.log.appended_bytes();
             if checkpoint_is_due(appended, checkpointed, self.checkpoint_log_bytes) {
                 checkpointed = appended;
@@ -75,21 +83,17 @@ impl Watcher {
         has_recovered(self.tail, last, committed, applied)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
     fn measure(&self, now: &RaftMetrics<TypeConfig>) {
         metrics::gauge!("replica_term").set(now.current_term as f64);
         metrics::gauge!("replica_applied").set(position(now.last_applied.as_ref()) as f64);
         metrics::gauge!("replica_leads").set(if now.current_leader == Some(now.id) { 1.0 } else { 0.0 });
+        metrics::gauge!("replica_log_syncs").set(self.log.syncs() as f64);
         metrics::gauge!("replica_log_bytes").set(self.log.disk_bytes() as f64);
     }
 }
 
 /// The status these metrics show.
-pub(crate) fn status_of(
-    now: &RaftMetrics<TypeConfig>,
-    members: Vec<bulkhead_model::api::cell::Member>,
-    recovered: bool,
-) -> Status {
+pub(crate) fn status_of(now: &RaftMetrics<TypeConfig>, members: Vec<Member>, recovered: bool) -> Status {
     Status {
         leader: now.current_leader.map(NodeId),
         term: now.current_term,

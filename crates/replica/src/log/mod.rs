@@ -15,7 +15,10 @@ mod tests;
 pub(crate) use record::payload_bytes;
 
 use crate::{
-    limits::{APPEND_BYTES_MAX, LOG_CACHE_BYTES_MAX, LOG_CACHE_ENTRIES_MAX, LOG_FILE_BYTES_MAX, LOG_GATHER},
+    limits::{
+        APPEND_BYTES_MAX, LOG_CACHE_BYTES_MAX, LOG_CACHE_ENTRIES_MAX, LOG_FILE_BYTES_MAX, LOG_GATHER,
+        LOG_QUEUE_BYTES_MAX, LOG_READ_BUFFER_BYTES,
+    },
     types::{Entry, LogId, TypeConfig, Vote},
 };
 use futures::{Stream, StreamExt, stream};
@@ -118,6 +121,8 @@ impl LogStore {
         let mut config = raft_log::Config::new(dir);
         config.wal.chunk_max_size = Some(file_bytes_max.min(LOG_FILE_BYTES_MAX));
         config.wal.flush_batch_wait = Some(LOG_GATHER);
+        config.wal.flush_queue_max_bytes = Some(LOG_QUEUE_BYTES_MAX);
+        config.wal.read_buffer_size = Some(LOG_READ_BUFFER_BYTES);
         config.log_cache_max_items = Some(LOG_CACHE_ENTRIES_MAX);
         config.log_cache_capacity = Some(LOG_CACHE_BYTES_MAX);
         let log = RaftLog::open(Arc::new(config))?;
@@ -130,6 +135,11 @@ impl LogStore {
     /// Bytes of all log files.
     pub fn disk_bytes(&self) -> u64 {
         self.inner.log.read().on_disk_size()
+    }
+
+    /// Syncs since the process started. Many appends share one.
+    pub fn syncs(&self) -> u64 {
+        self.inner.log.read().stat().flush_metrics.sync_batch_count
     }
 
     /// A counter that grows by the bytes of every entry appended.
@@ -193,10 +203,7 @@ impl RaftLogReader<TypeConfig> for LogStore {
     }
 
     /// In pieces, so that replaying a long log does not hold it in memory.
-    async fn entries_stream<RB>(
-        &mut self,
-        range: RB,
-    ) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = Result<Entry, io::Error>> + OptionalSend
     where
         RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
@@ -230,10 +237,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     async fn get_log_state(&mut self) -> Result<LogState<TypeConfig>, io::Error> {
         let log = self.inner.log.read();
         let state = log.log_state();
-        Ok(LogState {
-            last_purged_log_id: state.purged().map(|key| key.0),
-            last_log_id: state.last().map(|key| key.0),
-        })
+        Ok(LogState { last_purged_log_id: state.purged().map(|key| key.0), last_log_id: state.last().map(|key| key.0) })
     }
 
     async fn get_log_reader(&mut self) -> Self {

@@ -25,7 +25,7 @@ use crate::{
         AppliedState, Database,
         files::{self, Doomed},
     },
-    types::SnapshotMeta,
+    types::{SnapshotMeta, position},
 };
 use parking_lot::Mutex;
 use std::{
@@ -124,7 +124,14 @@ impl Checkpoints {
         seal(&tmp, &applied).and_then(|()| files::publish(&tmp, &dir)).map_err(|error| failed("keep", &dir, &error))?;
         unfinished.spare();
         let saved = Arc::new(Saved { dir: Doomed::new(dir), applied });
-        if let Some(old) = self.current.lock().replace(Arc::clone(&saved)) {
+        let mut current = self.current.lock();
+        let at = |saved: &Saved| position(saved.applied.last.as_ref());
+        if let Some(newer) = current.as_ref().filter(|current| at(current) > at(&saved)) {
+            // A checkpoint of a later state was installed meanwhile.
+            saved.dir.doom();
+            return Ok(Arc::clone(newer));
+        }
+        if let Some(old) = current.replace(Arc::clone(&saved)) {
             old.dir.doom();
         }
         tracing::info!(applied = ?saved.applied.last, "a checkpoint was taken");

@@ -15,7 +15,8 @@ use tokio::{fs::File, io::AsyncReadExt};
 pub(crate) fn head(vote: Vote, saved: &Saved) -> io::Result<Head> {
     let mut files = Vec::new();
     for path in files::children(&saved.database())? {
-        let name = path.file_name().and_then(|name| name.to_str()).ok_or_else(|| io::Error::other("an odd file name"))?;
+        let name =
+            path.file_name().and_then(|name| name.to_str()).ok_or_else(|| io::Error::other("an odd file name"))?;
         if name.starts_with("LOG") || name == "LOCK" {
             continue;
         }
@@ -29,7 +30,10 @@ pub(crate) fn body(head: &Head, saved: Arc<Saved>) -> io::Result<impl Stream<Ite
     let dir = saved.database();
     let files = head.files.iter().map(|(name, length)| (dir.join(name), *length)).collect();
     let sending = Sending { head: Some(head.encode()?), files, open: None, _saved: saved };
-    Ok(stream::try_unfold(sending, |mut sending| async move { Ok(sending.next().await?.map(|piece| (piece, sending))) }))
+    Ok(stream::try_unfold(
+        sending,
+        |mut sending| async move { Ok(sending.next().await?.map(|piece| (piece, sending))) },
+    ))
 }
 
 struct Sending {

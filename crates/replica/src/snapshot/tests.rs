@@ -35,7 +35,14 @@ fn names(dir: &Path) -> Vec<String> {
 
 async fn bytes(saved: &Arc<Saved>) -> Vec<u8> {
     let head = head(Vote::new_committed(1, 1), saved).expect("readable");
-    let pieces: BytesMut = body(&head, Arc::clone(saved)).expect("small").try_collect::<Vec<Bytes>>().await.expect("readable").concat().as_slice().into();
+    let pieces: BytesMut = body(&head, Arc::clone(saved))
+        .expect("small")
+        .try_collect::<Vec<Bytes>>()
+        .await
+        .expect("readable")
+        .concat()
+        .as_slice()
+        .into();
     pieces.to_vec()
 }
 

@@ -10,8 +10,8 @@ use crate::{
 };
 use bytes::Bytes;
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator, DBRecoveryMode,
-    Options, ReadOptions, WriteBatch, checkpoint::Checkpoint,
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRawIterator,
+    DBRecoveryMode, Options, ReadOptions, WriteBatch, checkpoint::Checkpoint,
 };
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,8 @@ impl Database {
         let mut options = database_options();
         options.create_if_missing(false);
         options.create_missing_column_families(false);
-        let db = DB::open_cf_descriptors_read_only(&options, dir, descriptors(families, &cache), false).map_err(failed)?;
+        let db =
+            DB::open_cf_descriptors_read_only(&options, dir, descriptors(families, &cache), false).map_err(failed)?;
         applied(&db)
     }
 
@@ -106,8 +107,8 @@ impl Reader for Database {
     }
 
     fn cursor(&self, family: Family) -> Box<dyn Cursor + '_> {
-        let steps = handle(&self.db, family.name)
-            .map(|handle| self.db.raw_iterator_cf_opt(handle, ReadOptions::default()));
+        let steps =
+            handle(&self.db, family.name).map(|handle| self.db.raw_iterator_cf_opt(handle, ReadOptions::default()));
         Box::new(RocksCursor { steps, family })
     }
 }
@@ -194,9 +195,9 @@ fn database_options() -> Options {
 
 fn descriptors(families: &[Family], cache: &Cache) -> Vec<ColumnFamilyDescriptor> {
     let own = ColumnFamilyDescriptor::new(OWN, family_options(false, cache));
-    let machine = families.iter().map(|family| {
-        ColumnFamilyDescriptor::new(family.name, family_options(family.large_values, cache))
-    });
+    let machine = families
+        .iter()
+        .map(|family| ColumnFamilyDescriptor::new(family.name, family_options(family.large_values, cache)));
     machine.chain([own]).collect()
 }
 

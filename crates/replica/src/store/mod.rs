@@ -144,8 +144,7 @@ impl Store {
             });
         }
         database.sync()?;
-        files::replace(&self.dir.join(CURRENT), name.as_bytes())
-            .map_err(|error| failed("point to", &dir, &error))?;
+        files::replace(&self.dir.join(CURRENT), name.as_bytes()).map_err(|error| failed("point to", &dir, &error))?;
         let database = Arc::new(database);
         let old = std::mem::replace(&mut *self.current.write(), Arc::clone(&database));
         old.doom();

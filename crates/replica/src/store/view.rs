@@ -6,13 +6,21 @@ use bytes::Bytes;
 use rocksdb::{ReadOptions, Snapshot};
 use std::sync::Arc;
 
-self_cell::self_cell!(
-    struct Owned {
-        owner: Arc<Database>,
-        #[covariant]
-        dependent: Snapshot,
-    }
-);
+use owned::Owned;
+
+/// A snapshot and the database it is of, in one value.
+#[expect(clippy::disallowed_methods, clippy::mem_forget, reason = "the macro's own code")]
+mod owned {
+    use super::{Arc, Database, Snapshot};
+
+    self_cell::self_cell!(
+        pub(super) struct Owned {
+            owner: Arc<Database>,
+            #[covariant]
+            dependent: Snapshot,
+        }
+    );
+}
 
 /// An immutable state at one applied index. Cheap; holds back the deletion of what it shows, so do not keep it for long.
 pub struct View(Owned);

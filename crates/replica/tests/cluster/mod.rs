@@ -1,9 +1,7 @@
 //! Replicas in one process, each with its own directory and port, over a small key-value machine.
 
 use bulkhead_model::{NodeId, api::cell::Member};
-use bulkhead_replica::{
-    Applied, Family, Machine, Mutation, Reader, Replica, ReplicaConfig, StoreError, View,
-};
+use bulkhead_replica::{Applied, Family, Machine, Mutation, Reader, Replica, ReplicaConfig, StoreError, View};
 use bulkhead_service::{
     Env,
     http::{Options, Running, serve},
@@ -52,9 +50,16 @@ pub fn value(view: &View, key: &str) -> Option<String> {
     Some(String::from_utf8(value.to_vec()).expect("text"))
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test waits in real time")]
+/// Between two looks at a condition.
+const LOOK: Duration = Duration::from_millis(5);
+
+#[expect(clippy::disallowed_methods, reason = "these tests run in real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
 pub fn deadline() -> Instant {
-    Instant::now() + PATIENCE
+    now() + PATIENCE
 }
 
 pub struct Node {
@@ -117,9 +122,9 @@ impl Cluster {
             // The one before may still be closing its files.
             match Replica::open(config.clone(), Arc::new(Keys), env.clone()).await {
                 Ok(replica) => break replica,
-                Err(error) => assert!(deadline() < until + PATIENCE, "{error}"),
+                Err(error) => assert!(now() < until, "{error}"),
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK).await;
         };
         let server = listen(&env, member.peer, &replica).await;
         let id = member.node.0;
@@ -163,7 +168,7 @@ impl Cluster {
     pub async fn until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         let reached = async {
             while !condition(self) {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(LOOK).await;
             }
         };
         assert!(tokio::time::timeout(PATIENCE, reached).await.is_ok(), "waited in vain until {what}");
@@ -175,8 +180,8 @@ async fn listen(env: &Env, address: SocketAddr, replica: &Replica) -> Running {
     loop {
         match serve(env, address, Options::new("peer"), replica.peer_api()).await {
             Ok(server) => return server,
-            Err(error) => assert!(deadline() < until + PATIENCE, "{error}"),
+            Err(error) => assert!(now() < until, "{error}"),
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK).await;
     }
 }
