@@ -6,4 +6,4 @@ mod table;
 
 pub use saved::{SavedError, load, save};
 pub use sync::Sync;
-pub use table::{Location, OnPublish, Table};
+pub use table::{Location, Older, OnPublish, Table};

@@ -2,7 +2,7 @@
 //!
 //! A control plane that is away costs nothing but age: the table in memory goes on serving.
 
-use super::{Table, saved};
+use super::{Older, Table, saved};
 use crate::limits;
 use bulkhead_model::{
     RoutingTable,
@@ -18,6 +18,15 @@ use tokio::time::Instant;
 
 /// The feed holds a call for as long as it waits for a change, and a little longer on the way.
 const FEED_PATIENCE: Duration = Duration::from_secs(FEED_WAIT_SECONDS + 5);
+
+/// Why a step brought nothing. Each is followed by a pause.
+#[derive(Debug, thiserror::Error)]
+enum SyncError {
+    #[error("the control plane did not answer: {0}")]
+    Call(#[from] ClientError),
+    #[error("the control plane's routing table is not taken: {0}")]
+    Older(#[from] Older),
+}
 
 /// What the table is kept up to date with.
 #[derive(Debug, Clone)]
@@ -58,13 +67,13 @@ impl Sync {
     }
 
     /// One call to the control plane: the whole table when its time has come, else the next changes.
-    async fn step(&self, refetch_at: &mut Instant) -> Result<(), ClientError> {
+    async fn step(&self, refetch_at: &mut Instant) -> Result<(), SyncError> {
         let now = self.env.clock.now();
         if now >= *refetch_at {
             let path = "/v1/routing";
             let patience = limits::CONTROL_PLANE_PATIENCE;
             let table: RoutingTable = self.control_plane.json(Method::GET, path, None::<&()>, patience).await?;
-            self.table.replace(table);
+            self.table.replace(table)?;
             *refetch_at = now + limits::REFETCH_EVERY;
             return Ok(());
         }

@@ -18,6 +18,14 @@ pub struct Location {
     pub home: Home,
 }
 
+/// A table that is older than the router's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("version {offered} is older than {have}; if the control plane was rebuilt, delete the saved table and restart")]
+pub struct Older {
+    pub have: u64,
+    pub offered: u64,
+}
+
 /// Called with every table before requests see it.
 pub type OnPublish = Box<dyn Fn(&RoutingTable) + Send + Sync>;
 
@@ -48,18 +56,19 @@ impl Table {
         self.current.load_full()
     }
 
-    /// Takes a whole table, unless it is older than what is here: an answer may come from a control-plane node that lags.
-    pub fn replace(&self, table: RoutingTable) {
+    /// Takes a whole table. An answer may come from a control-plane node that lags.
+    ///
+    /// # Errors
+    /// When the table is older than what is here, which stays.
+    pub fn replace(&self, table: RoutingTable) -> Result<(), Older> {
         let current = self.current.load();
         if table.version < current.version {
-            tracing::warn!(
-                have = current.version,
-                offered = table.version,
-                "an older routing table was offered and left"
-            );
-        } else if table != **current {
+            return Err(Older { have: current.version, offered: table.version });
+        }
+        if table != **current {
             self.publish(table);
         }
+        Ok(())
     }
 
     /// Applies changes of the feed.
@@ -132,7 +141,8 @@ mod tests {
     fn an_older_table_never_replaces_a_newer_one() {
         let table = table_of(RoutingTable::default());
         table.apply(vec![bucket(4, "new")]);
-        table.replace(RoutingTable { version: 3, ..RoutingTable::default() });
+        let older = table.replace(RoutingTable { version: 3, ..RoutingTable::default() });
+        assert_eq!(older, Err(Older { have: 4, offered: 3 }));
         assert!(table.load().buckets.contains_key("new"));
     }
 
@@ -141,7 +151,7 @@ mod tests {
         let table = table_of(RoutingTable { version: 4, ..RoutingTable::default() });
         let mut right = RoutingTable::default();
         right.apply(bucket(4, "lost"));
-        table.replace(right.clone());
+        assert_eq!(table.replace(right.clone()), Ok(()));
         assert_eq!(*table.load(), right);
     }
 
