@@ -130,11 +130,6 @@ impl S3Op {
     pub fn takes_document(self) -> bool {
         matches!(self, Self::CreateBucket | Self::DeleteObjects | Self::CompleteMultipartUpload)
     }
-
-    /// Whether the request's body is an object's bytes, streamed.
-    pub fn takes_bytes(self) -> bool {
-        matches!(self, Self::PutObject | Self::UploadPart)
-    }
 }
 
 /// Query parameters by which S3 chooses between calls, or between versions and parts. One that the chosen call does not

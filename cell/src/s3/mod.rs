@@ -148,19 +148,19 @@ impl Shared {
         let cx = Arc::new(RequestCx::new(env, &head.headers, slot.clone()));
         let facts = self.facts(&head, &cx);
         let span = record::span(&cx, &head);
+        let mut record = Record::new(Arc::clone(&cx), env.clock.clone(), span.clone());
         let response = match front::check(&head) {
             Err(error) => refuse(error),
             Ok(()) => {
                 head.extensions.insert(Arc::clone(&cx));
                 let request = HttpRequest::from_parts(head, slot.for_s3s());
-                let call = CURRENT.scope(Arc::clone(&cx), self.s3.call(request)).instrument(span.clone());
+                let call = CURRENT.scope(Arc::clone(&cx), self.s3.call(request)).instrument(span);
                 answered(AssertUnwindSafe(call).catch_unwind().await)
             }
         };
         let (response, code) = response::complete(response, &facts);
         let bodiless = facts.method == http::Method::HEAD;
-        let (status, answered) = (response.status(), env.clock.now());
-        let record = Record { request: cx, clock: env.clock.clone(), span, status, code, answered, sent: 0 };
+        record.answered(response.status(), code);
         RecordedBody::wrap(response, record, bodiless)
     }
 

@@ -18,19 +18,27 @@ pub fn span(request: &RequestCx, head: &Parts) -> Span {
     span
 }
 
-/// An answer on its way out.
+/// What there is to tell of one request. Told when it is dropped, if nobody has told it before.
 pub struct Record {
-    pub request: Arc<RequestCx>,
-    pub clock: Clock,
-    pub span: Span,
-    pub status: StatusCode,
-    /// The S3 error code of a failure.
-    pub code: Option<String>,
-    /// When the answer's head was ready.
-    pub answered: Instant,
-    /// Bytes of the answer's body handed to the connection.
-    pub sent: u64,
+    told: Option<Told>,
 }
+
+/// What is known of a request and its answer.
+struct Told {
+    request: Arc<RequestCx>,
+    clock: Clock,
+    span: Span,
+    status: StatusCode,
+    /// The S3 error code of a failure.
+    code: Option<String>,
+    /// When the answer's head was ready; when the request came, until then.
+    answered: Instant,
+    /// Bytes of the answer's body handed to the connection.
+    sent: u64,
+}
+
+/// The status told of a request whose client went away before there was an answer. Never sent.
+const NO_ANSWER: u16 = 499;
 
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +51,42 @@ pub enum End {
 }
 
 impl Record {
+    /// A request that has just come.
+    pub fn new(request: Arc<RequestCx>, clock: Clock, span: Span) -> Self {
+        let status = StatusCode::from_u16(NO_ANSWER).expect("three digits");
+        let answered = request.started;
+        Self { told: Some(Told { request, clock, span, status, code: None, answered, sent: 0 }) }
+    }
+
+    /// There is an answer; its body is yet to be sent.
+    pub fn answered(&mut self, status: StatusCode, code: Option<String>) {
+        if let Some(told) = &mut self.told {
+            (told.status, told.code, told.answered) = (status, code, told.clock.now());
+        }
+    }
+
+    /// So many bytes more of the answer's body went out.
+    pub fn sent(&mut self, bytes: u64) {
+        if let Some(told) = &mut self.told {
+            told.sent += bytes;
+        }
+    }
+
+    /// Tells it, once.
+    pub fn end(&mut self, end: End) {
+        if let Some(told) = self.told.take() {
+            told.tell(end);
+        }
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.end(End::Dropped);
+    }
+}
+
+impl Told {
     /// The name of the call, or `unknown` when the request was refused before it was known.
     fn operation(&self) -> &'static str {
         self.request.call.get().map_or("unknown", |(op, _)| op.name())
@@ -53,8 +97,7 @@ impl Record {
         self.request.id.0.is_multiple_of(REQUEST_EVENT_SAMPLE)
     }
 
-    /// Tells it.
-    pub fn tell(&self, end: End) {
+    fn tell(&self, end: End) {
         let _entered = self.span.enter();
         let operation = self.operation();
         let now = self.clock.now();

@@ -98,7 +98,7 @@ fn escape(text: &str) -> String {
 /// The answer's body, which tells the request's record when it ends.
 pub struct RecordedBody {
     inner: s3s::Body,
-    record: Option<Record>,
+    record: Record,
     /// Bytes still to come; unknown until the end for some.
     left: Option<u64>,
 }
@@ -108,14 +108,8 @@ impl RecordedBody {
     pub fn wrap(response: HttpResponse, record: Record, bodiless: bool) -> http::Response<Self> {
         response.map(|inner| {
             let left = if bodiless { Some(0) } else { inner.size_hint().exact() };
-            Self { inner, record: Some(record), left }
+            Self { inner, record, left }
         })
-    }
-
-    fn end(&mut self, end: End) {
-        if let Some(record) = self.record.take() {
-            record.tell(end);
-        }
     }
 }
 
@@ -128,16 +122,14 @@ impl Body for RecordedBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-                if let Some(record) = &mut self.record {
-                    record.sent += bytes;
-                }
+                self.record.sent(bytes);
                 self.left = self.left.map(|left| left.saturating_sub(bytes));
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::warn!(%error, "an answer was cut: the rest of its body cannot be read");
-                self.end(End::Failed);
+                self.record.end(End::Failed);
             }
-            Poll::Ready(None) => self.end(End::Whole),
+            Poll::Ready(None) => self.record.end(End::Whole),
             Poll::Pending => {}
         }
         polled
@@ -154,7 +146,9 @@ impl Body for RecordedBody {
 
 impl Drop for RecordedBody {
     fn drop(&mut self) {
-        self.end(if self.left == Some(0) { End::Whole } else { End::Dropped });
+        if self.left == Some(0) {
+            self.record.end(End::Whole);
+        }
     }
 }
 
