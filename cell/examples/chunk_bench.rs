@@ -1,7 +1,7 @@
 //! Measures one node's chunk store on a real disk: chunks and MiB per second, latency, and syncs per chunk, at several sizes and numbers
 //! of writers. Every put is on stable storage when it counts.
 //!
-//! `cargo run --release -p bulkhead-cell --example chunk_bench -- --dir /some/disk`
+//! `cargo run -p bulkhead-cell --example chunk_bench -- --dir /some/disk`
 
 use bulkhead_cell::chunks::{
     ChunkId, LocalConfig, LocalStore,

@@ -39,15 +39,8 @@ impl Payload {
     /// [`BadBlock`] names the first block that does not match; a block without a CRC, or a CRC without a block, does not match.
     pub fn verify(data: Bytes, crcs: impl Into<Arc<[u32]>>) -> Result<Self, BadBlock> {
         let crcs = crcs.into();
-        let blocks = data.len().div_ceil(BLOCK_BYTES);
-        if blocks != crcs.len() {
-            return Err(BadBlock { block: blocks.min(crcs.len()) });
-        }
-        let matches = |(block, crc): (&[u8], &u32)| crc_fast::crc32_iscsi(block) == *crc;
-        match data.chunks(BLOCK_BYTES).zip(crcs.iter()).position(|pair| !matches(pair)) {
-            Some(block) => Err(BadBlock { block }),
-            None => Ok(Self { data, crcs }),
-        }
+        check(&data, &crcs)?;
+        Ok(Self { data, crcs })
     }
 
     pub fn data(&self) -> &Bytes {
@@ -58,6 +51,20 @@ impl Payload {
     pub fn crcs(&self) -> &[u32] {
         &self.crcs
     }
+}
+
+/// Whether `data` matches its CRCs.
+///
+/// # Errors
+/// [`BadBlock`] names the first block that does not.
+pub fn check(data: &[u8], crcs: &[u32]) -> Result<(), BadBlock> {
+    let blocks = data.len().div_ceil(BLOCK_BYTES);
+    if blocks != crcs.len() {
+        return Err(BadBlock { block: blocks.min(crcs.len()) });
+    }
+    let matches = |(block, crc): (&[u8], &u32)| crc_fast::crc32_iscsi(block) == *crc;
+    let bad = data.chunks(BLOCK_BYTES).zip(crcs).position(|pair| !matches(pair));
+    bad.map_or(Ok(()), |block| Err(BadBlock { block }))
 }
 
 /// A chunk on its way to a disk.

@@ -22,7 +22,7 @@ pub struct Recovered {
     pub chunks: usize,
     /// Extents that had to be scanned.
     pub scanned: usize,
-    /// Records with a valid head and a bad payload, and pages that could not be read, in the scanned extents.
+    /// Records with a valid head and a bad payload in the scanned extents.
     pub damaged_records: usize,
     /// Extents of which nothing can be read. They are left alone; repair fetches their chunks from other nodes.
     pub damaged_extents: usize,
@@ -107,6 +107,11 @@ fn recover_unsealed(disk: &dyn Disk, extent: Extent, index: &Index, found: &mut 
     }
     let extent = Arc::new(extent);
     add(index, Arc::clone(&extent), &scanned.entries);
+    if scanned.unreadable > 0 {
+        tracing::error!(extent = ?extent, unreadable = scanned.unreadable, "an extent is not wholly readable: it stays unsealed");
+        found.suspect = true;
+        return;
+    }
     if let Err(error) = extent.seal(&scanned.entries, scanned.end) {
         tracing::error!(extent = ?extent, %error, "an extent could not be sealed");
         found.suspect = true;

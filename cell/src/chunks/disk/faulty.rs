@@ -73,7 +73,7 @@ impl FaultyDisk {
         Self { state: Arc::new(Mutex::new(state)), generation: 0 }
     }
 
-    /// Plans a fault.
+    /// Plans a fault. It may come in a later life.
     pub fn plan(&self, fault: Fault) {
         self.state.lock().faults.push(fault);
     }
@@ -82,7 +82,6 @@ impl FaultyDisk {
     pub fn crash(&self) -> Self {
         let mut state = self.state.lock();
         state.generation += 1;
-        state.faults.clear();
         let rng = state.rng.clone();
         for name in std::mem::take(&mut state.unsynced_names) {
             if rng.below(2) == 0 {
@@ -101,8 +100,12 @@ impl FaultyDisk {
     pub fn kill(&self) -> Self {
         let mut state = self.state.lock();
         state.generation += 1;
-        state.faults.clear();
         Self { state: Arc::clone(&self.state), generation: state.generation }
+    }
+
+    /// Whether a read has still to fail.
+    pub fn will_fail_a_read(&self) -> bool {
+        self.state.lock().faults.iter().any(|fault| matches!(fault, Fault::Read(_)))
     }
 
     /// Flips a bit of a file, in memory and on the medium. Does nothing when the file is shorter.

@@ -1,7 +1,13 @@
 //! What is there after the process or the power is gone.
 
 use super::*;
-use crate::chunks::{OpenError, disk::Fault};
+use crate::chunks::{
+    OpenError,
+    disk::{Disk as _, Fault},
+    extent::ExtentId,
+    format::{PAGE_BYTES, record_bytes},
+};
+use std::io::IoSlice;
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_after_a_crash() {
@@ -49,7 +55,8 @@ async fn after_a_shutdown_nothing_has_to_be_scanned() {
 #[tokio::test]
 async fn an_extent_is_scanned_once_and_sealed() {
     let disk = disk(0);
-    open(&disk).await.put(chunk(1, 5_000), deadline()).await.expect("stored");
+    let store = open(&disk).await;
+    store.put(chunk(1, 5_000), deadline()).await.expect("stored");
     let disk = disk.crash();
     assert_eq!(open(&disk).await.recovered().scanned, 1);
     let store = open(&disk.crash()).await;
@@ -71,6 +78,46 @@ async fn a_record_that_memory_has_and_the_medium_lacks_is_not_trusted() {
         let store = open(&disk.crash()).await;
         assert_eq!(read(&store, 1, 5_000).await, Ok(bytes(1, 5_000)));
         assert!(!has || store.has(id(2)), "seed {seed}: the store had a chunk that no medium held");
+    }
+}
+
+#[tokio::test]
+async fn a_record_that_only_memory_has_is_made_durable_or_not_trusted() {
+    for seed in 0..50 {
+        let disk = disk(seed);
+        open(&disk).await.put(chunk(1, 50_000), deadline()).await.expect("stored");
+        // The state of a process killed between its write and its sync, on a disk that fails the next sync.
+        let disk = disk.kill();
+        let (name, len) = (ExtentId(0).to_string(), usize::try_from(record_bytes(50_000)).expect("small"));
+        let file = disk.open(&name).expect("there");
+        let mut record = Vec::new();
+        file.read_at(&mut record, len, PAGE_BYTES).expect("read");
+        file.set_len(PAGE_BYTES).expect("cut");
+        file.sync().expect("synced");
+        file.write_at(&mut [IoSlice::new(&record)], PAGE_BYTES).expect("written");
+        disk.plan(Fault::Sync(0));
+        let has = open(&disk).await.has(id(1));
+        let store = open(&disk.crash()).await;
+        assert!(!has || store.has(id(1)), "seed {seed}: the store had a chunk that no medium held");
+    }
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_a_read_at_open_costs_nothing_for_good() {
+    for read_number in 0..12 {
+        let disk = disk(0);
+        let store = open(&disk).await;
+        for number in 0..3 {
+            store.put(chunk(number, 150_000), deadline()).await.expect("stored");
+        }
+        let disk = disk.kill();
+        disk.plan(Fault::Read(read_number));
+        disk.plan(Fault::Read(read_number + 1));
+        drop(open(&disk).await);
+        let store = open(&disk.kill()).await;
+        for number in 0..3 {
+            assert_eq!(read(&store, number, 150_000).await, Ok(bytes(number, 150_000)), "read {read_number}");
+        }
     }
 }
 

@@ -110,8 +110,8 @@ async fn run(seed: u64, steps: Vec<Step>) -> Result<(), TestCaseError> {
                     store.shutdown().await;
                 }
                 disk = if let Step::Crash = step { disk.crash() } else { disk.kill() };
+                model.reads_failed = disk.will_fail_a_read();
                 store = open(&disk).await;
-                model.reads_failed = false;
             }
         }
         model.check(&store).await?;
