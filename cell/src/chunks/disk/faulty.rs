@@ -103,6 +103,11 @@ impl FaultyDisk {
         Self { state: Arc::clone(&self.state), generation: state.generation }
     }
 
+    /// Forgets the faults that have not come yet.
+    pub fn heal(&self) {
+        self.state.lock().faults.clear();
+    }
+
     /// Whether a read has still to fail.
     pub fn will_fail_a_read(&self) -> bool {
         self.state.lock().faults.iter().any(|fault| matches!(fault, Fault::Read(_)))
