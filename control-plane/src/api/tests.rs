@@ -57,7 +57,7 @@ async fn an_account_is_created_in_a_cell_and_its_secret_is_nowhere_else() {
 async fn the_router_learns_of_an_account_its_key_and_its_bucket_from_the_feed() {
     let world = World::start().await;
     let account = create(&world).await;
-    let claim = Some(json(&format!(r#"{{ "bucket": "photos", "account": {account} }}"#)));
+    let claim = Some(json(&format!(r#"{{ "bucket": "photos", "account": "{account}" }}"#)));
     let (status, claimed) = world.call_as(Some(MACHINE), Method::POST, "/v1/buckets", claim).await;
     assert_eq!((status, &claimed), (StatusCode::OK, &json(r#"{ "claim": 1 }"#)));
     let mut table = bulkhead_model::RoutingTable::default();
