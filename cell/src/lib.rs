@@ -4,10 +4,12 @@
 
 pub mod admin;
 pub mod chunks;
+pub mod config;
 pub mod jobs;
 pub mod limits;
 pub mod meta;
 pub mod names;
+pub mod node;
 pub mod ops;
 pub mod peer;
 pub mod s3;

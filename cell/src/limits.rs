@@ -116,3 +116,5 @@ pub const OUTBOX_BATCH: usize = 32;
 pub const ERRAND_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two publications of what the cell holds.
 pub const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long background work may take to end when the process is told to stop.
+pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);

@@ -1,2 +1,43 @@
-//! One node of a cell: S3 API, metadata index, chunk store.
-fn main() {}
+//! `bulkhead-cell --config FILE`: runs one node until it is told to stop.
+
+use anyhow::Context as _;
+use bulkhead_cell::{config::Config, limits, node::Node};
+use bulkhead_service::{
+    Env, shutdown,
+    telemetry::{self, Identity},
+};
+use clap::Parser;
+use std::path::PathBuf;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// One node of a Bulkhead cell.
+#[derive(Debug, Parser)]
+#[command(version, after_help = "Example: bulkhead-cell --config /etc/bulkhead/cell.toml")]
+struct Arguments {
+    /// The configuration file (TOML).
+    #[arg(long)]
+    config: PathBuf,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let config = Config::load(&arguments.config)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(config))
+}
+
+async fn run(config: Config) -> anyhow::Result<()> {
+    let env = Env::system();
+    let labels = vec![
+        ("cell", config.file.cell.to_string()),
+        ("az", config.file.az.to_string()),
+        ("node", config.file.node.to_string()),
+    ];
+    let telemetry = telemetry::init(&env, &config.file.telemetry, &Identity { service: "bulkhead-cell", labels })?;
+    let node = Node::start(config, env.clone(), telemetry.metrics()).await.context("the node did not start")?;
+    shutdown::requested().await?;
+    node.stop(limits::SHUTDOWN_PATIENCE).await;
+    telemetry.shutdown().await;
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! The configuration of a node: which cell and AZ it is in, where it listens, where it keeps its state.
+//!
+//! What makes cells alike (sizes, capacity) is not here but in the blueprint, which every node of a cell shares.
+
+use bulkhead_model::{Az, Blueprint, CellId, NodeId};
+use bulkhead_service::{
+    auth::Token,
+    config::{self, ConfigError, Validate},
+    telemetry::TelemetryConfig,
+};
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// The configuration file, as written by whoever provisioned the node.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub cell: CellId,
+    pub node: NodeId,
+    pub az: Az,
+    /// Holds everything the node stores.
+    pub data: PathBuf,
+    /// Where routers send requests of tenants.
+    pub s3: SocketAddr,
+    /// Where the control plane and operators call.
+    pub admin: SocketAddr,
+    /// Where the other nodes of the cell call.
+    pub peer: SocketAddr,
+    pub blueprint: PathBuf,
+    pub admin_token_file: PathBuf,
+    /// The same on all nodes of the cell.
+    pub peer_token_file: PathBuf,
+    /// 32 bytes in hex, the same on all nodes of the cell: encrypts secrets at rest.
+    pub cell_key_file: PathBuf,
+    /// Where bucket names are claimed.
+    pub control_plane: Vec<SocketAddr>,
+    pub control_plane_token_file: PathBuf,
+    pub region: String,
+    /// Base domains of virtual-host style requests, for example `s3.example.org`.
+    #[serde(default)]
+    pub domains: Vec<String>,
+    #[serde(default)]
+    pub telemetry: TelemetryConfig,
+}
+
+impl Validate for File {
+    fn validate(&self) -> Result<(), String> {
+        if self.node == NodeId(0) {
+            return Err("node is 0, but must be at least 1: 0 names no node".into());
+        }
+        if self.control_plane.is_empty() {
+            return Err("control_plane is empty, but bucket names are claimed there: name at least one address".into());
+        }
+        let ports = [self.s3, self.admin, self.peer];
+        for (at, address) in ports.iter().enumerate() {
+            if address.port() != 0 && ports[..at].contains(address) {
+                return Err(format!("two of s3, admin and peer are {address}, but each needs an address of its own"));
+            }
+        }
+        self.telemetry.validate()
+    }
+}
+
+/// A configuration with the files it names read.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub file: File,
+    pub blueprint: Blueprint,
+    pub admin_token: Token,
+    pub peer_token: Token,
+    pub control_plane_token: Token,
+    pub cell_key: [u8; 32],
+}
+
+impl Config {
+    /// Reads the configuration file and every file it names.
+    ///
+    /// # Errors
+    /// The first file that cannot be read or is not valid, and why.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let file: File = config::load(path)?;
+        let unreadable = |why| ConfigError::Unreadable { file: file.blueprint.clone(), why };
+        let malformed =
+            |why: String| ConfigError::Malformed { file: file.blueprint.clone(), why };
+        let text = std::fs::read_to_string(&file.blueprint).map_err(unreadable)?;
+        let blueprint = Blueprint::parse(&text).map_err(|error| malformed(error.to_string()))?;
+        if !blueprint.topology.azs.contains(&file.az) {
+            return Err(malformed(format!("it has no AZ {}, in which this node is said to be", file.az)));
+        }
+        Ok(Self {
+            blueprint,
+            admin_token: config::read_token(&file.admin_token_file)?,
+            peer_token: config::read_token(&file.peer_token_file)?,
+            control_plane_token: config::read_token(&file.control_plane_token_file)?,
+            cell_key: config::read_key(&file.cell_key_file)?,
+            file,
+        })
+    }
+}

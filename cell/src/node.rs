@@ -1,0 +1,183 @@
+//! Wiring: one node of a cell, put together from its parts and taken apart in order. Decides nothing.
+//!
+//! ```text
+//!  s3 listener ──► s3 ──► ops ──┬──► meta ──► replica ◄──┐
+//!  admin listener ──► admin ────┘      └── jobs          ├── peer listener
+//!                               └──► chunks ◄────────────┘
+//! ```
+
+use crate::{
+    admin::{self, Admin},
+    chunks::{self, ChunkStore, ChunkStoreConfig, Topology},
+    config::Config,
+    jobs, limits,
+    meta::{apply::Index, index::IndexHandle, seal::CellKey},
+    names::Names,
+    ops::Cell,
+    peer, s3,
+};
+use bulkhead_model::{api::cell::Member, blueprint::Sizes};
+use bulkhead_replica::{Replica, ReplicaConfig};
+use bulkhead_service::{
+    Env,
+    client::{Client, Endpoints},
+    health,
+    http::{self, Options, Running},
+    shutdown,
+    telemetry::Metrics,
+};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the index did not open: {0}")]
+    Index(#[from] bulkhead_replica::OpenError),
+    #[error("the chunk store did not open: {0}")]
+    Chunks(#[from] chunks::OpenError),
+    #[error("cannot listen for {what} on {address}: {why}")]
+    Listen { what: &'static str, address: SocketAddr, why: std::io::Error },
+}
+
+/// A running node.
+pub struct Node {
+    env: Env,
+    replica: Replica,
+    chunks: ChunkStore,
+    /// In the order in which they are drained: requests end before what they depend on.
+    servers: Vec<Running>,
+}
+
+impl Node {
+    /// Opens what the node has stored and starts serving. The node takes part in its group from then on; it is ready for
+    /// tenants when `/readyz` says so.
+    ///
+    /// # Errors
+    /// When stored state cannot be opened, or an address is taken.
+    pub async fn start(config: Config, env: Env, metrics: Metrics) -> Result<Self, StartError> {
+        let sizes = config.blueprint.sizes.clone();
+        let machine = Arc::new(Index::new(config.blueprint.capacity.clone()));
+        let replica = Replica::open(replica_config(&config, &sizes), machine, env.clone()).await?;
+        let chunks = ChunkStore::open(chunk_config(&config, &sizes), env.clone()).await?;
+        let index = IndexHandle::new(replica.clone(), env.clone(), config.file.node);
+        let key = CellKey::new(config.cell_key);
+        let names = names(&config, &env);
+        let cell = Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes);
+
+        env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
+        env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
+        env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
+
+        let peer_routes = replica.peer_api().merge(peer::routes(chunks.clone()));
+        let admin = Admin {
+            identity: admin_identity(&config),
+            index,
+            cell_key: key.clone(),
+            env: env.clone(),
+            waits: waits_for(&replica),
+        };
+        let admin_routes = admin::routes(admin, Arc::new([config.admin_token.clone()]), metrics);
+        let s3_service = s3::service(cell, key, &s3_identity(&config));
+
+        let file = &config.file;
+        let peer = listen("peer", file.peer, http::serve(&env, file.peer, Options::new("peer"), peer_routes)).await?;
+        let admin = listen("admin", file.admin, http::serve(&env, file.admin, Options::new("admin"), admin_routes)).await?;
+        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, Options::new("s3"), s3_service)).await?;
+        Ok(Self { env, replica, chunks, servers: vec![s3, admin, peer] })
+    }
+
+    /// Stops: no new requests, then those in flight, then background work, then the stores.
+    pub async fn stop(self, patience: Duration) {
+        shutdown::drain(&self.env, self.servers, patience).await;
+        self.replica.shutdown().await;
+        self.chunks.shutdown().await;
+    }
+}
+
+async fn listen(
+    what: &'static str,
+    address: SocketAddr,
+    serving: impl Future<Output = std::io::Result<Running>>,
+) -> Result<Running, StartError> {
+    serving.await.map_err(|why| StartError::Listen { what, address, why })
+}
+
+fn replica_config(config: &Config, sizes: &Sizes) -> ReplicaConfig {
+    ReplicaConfig {
+        dir: config.file.data.join("index"),
+        node: config.file.node,
+        az: config.file.az.clone(),
+        peer: config.file.peer,
+        peer_token: Some(config.peer_token.clone()),
+        cache_bytes: sizes.index_cache_bytes,
+        checkpoint_log_bytes: sizes.checkpoint_log_bytes,
+    }
+}
+
+fn chunk_config(config: &Config, sizes: &Sizes) -> ChunkStoreConfig {
+    ChunkStoreConfig {
+        dir: config.file.data.join("chunks"),
+        node: config.file.node,
+        extent_bytes: sizes.extent_bytes,
+        chunk_bytes: sizes.chunk_bytes,
+        peer_token: config.peer_token.clone(),
+    }
+}
+
+fn admin_identity(config: &Config) -> admin::Identity {
+    admin::Identity {
+        cell: config.file.cell.clone(),
+        node: config.file.node,
+        az: config.file.az.clone(),
+        blueprint_hash: config.blueprint.hash(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn s3_identity(config: &Config) -> s3::Identity {
+    s3::Identity {
+        cell: config.file.cell.clone(),
+        node: config.file.node,
+        region: config.file.region.clone(),
+        domains: config.file.domains.clone(),
+    }
+}
+
+fn names(config: &Config, env: &Env) -> Names {
+    let client = Client::new(Some(&config.control_plane_token), None);
+    Names::new(Endpoints::new(client, &config.file.control_plane), env.clock.clone())
+}
+
+/// Keeps the chunk store's topology that of the Raft group.
+async fn follow_membership(env: Env, replica: Replica, chunks: ChunkStore) {
+    let stopping = env.tasks.stopping();
+    let mut status = replica.watch();
+    let mut known: Vec<Member> = Vec::new();
+    loop {
+        let members = status.borrow_and_update().members.clone();
+        if members != known {
+            chunks.set_topology(Topology::new(members.clone()));
+            known = members;
+        }
+        match stopping.run_until_cancelled(status.changed()).await {
+            Some(Ok(())) => {}
+            Some(Err(_)) | None => return,
+        }
+    }
+}
+
+fn waits_for(replica: &Replica) -> health::Waits {
+    let replica = replica.clone();
+    Arc::new(move || {
+        let status = replica.status();
+        let mut waits = Vec::new();
+        if status.members.is_empty() {
+            waits.push("its group to be formed".to_owned());
+        } else if status.leader.is_none() {
+            waits.push("a leader".to_owned());
+        } else if !status.ready {
+            waits.push("the index to catch up with what was committed when the node started".to_owned());
+        }
+        waits
+    })
+}
