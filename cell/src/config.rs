@@ -83,8 +83,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let file: File = config::load(path)?;
         let unreadable = |why| ConfigError::Unreadable { file: file.blueprint.clone(), why };
-        let malformed =
-            |why: String| ConfigError::Malformed { file: file.blueprint.clone(), why };
+        let malformed = |why: String| ConfigError::Malformed { file: file.blueprint.clone(), why };
         let text = std::fs::read_to_string(&file.blueprint).map_err(unreadable)?;
         let blueprint = Blueprint::parse(&text).map_err(|error| malformed(error.to_string()))?;
         if !blueprint.topology.azs.contains(&file.az) {

@@ -8,13 +8,14 @@
 
 use crate::{
     admin::{self, Admin},
-    chunks::{self, ChunkStore, ChunkStoreConfig, Topology},
+    chunks::{self, ChunkStore, LocalConfig, Topology, disk::RealDisk},
     config::Config,
-    jobs, limits,
+    jobs,
     meta::{apply::Index, index::IndexHandle, seal::CellKey},
     names::Names,
     ops::Cell,
-    peer, s3,
+    peer::{self, PeerClient},
+    s3,
 };
 use bulkhead_model::{api::cell::Member, blueprint::Sizes};
 use bulkhead_replica::{Replica, ReplicaConfig};
@@ -35,6 +36,8 @@ pub enum StartError {
     Index(#[from] bulkhead_replica::OpenError),
     #[error("the chunk store did not open: {0}")]
     Chunks(#[from] chunks::OpenError),
+    #[error("the disk of the chunk store did not open: {0}")]
+    Disk(#[from] std::io::Error),
     #[error("cannot listen for {what} on {address}: {why}")]
     Listen { what: &'static str, address: SocketAddr, why: std::io::Error },
 }
@@ -58,7 +61,7 @@ impl Node {
         let sizes = config.blueprint.sizes.clone();
         let machine = Arc::new(Index::new(config.blueprint.capacity.clone()));
         let replica = Replica::open(replica_config(&config, &sizes), machine, env.clone()).await?;
-        let chunks = ChunkStore::open(chunk_config(&config, &sizes), env.clone()).await?;
+        let chunks = open_chunks(&config, &sizes, &env).await?;
         let index = IndexHandle::new(replica.clone(), env.clone(), config.file.node);
         let key = CellKey::new(config.cell_key);
         let names = names(&config, &env);
@@ -68,7 +71,11 @@ impl Node {
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
         env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
 
-        let peer_routes = replica.peer_api().merge(peer::routes(chunks.clone()));
+        let peer_routes = replica.peer_api().merge(peer::routes(
+            chunks.clone(),
+            env.clock.clone(),
+            Arc::new([config.peer_token.clone()]),
+        ));
         let admin = Admin {
             identity: admin_identity(&config),
             index,
@@ -81,7 +88,8 @@ impl Node {
 
         let file = &config.file;
         let peer = listen("peer", file.peer, http::serve(&env, file.peer, Options::new("peer"), peer_routes)).await?;
-        let admin = listen("admin", file.admin, http::serve(&env, file.admin, Options::new("admin"), admin_routes)).await?;
+        let admin =
+            listen("admin", file.admin, http::serve(&env, file.admin, Options::new("admin"), admin_routes)).await?;
         let s3 = listen("s3", file.s3, http::serve(&env, file.s3, Options::new("s3"), s3_service)).await?;
         Ok(Self { env, replica, chunks, servers: vec![s3, admin, peer] })
     }
@@ -114,14 +122,12 @@ fn replica_config(config: &Config, sizes: &Sizes) -> ReplicaConfig {
     }
 }
 
-fn chunk_config(config: &Config, sizes: &Sizes) -> ChunkStoreConfig {
-    ChunkStoreConfig {
-        dir: config.file.data.join("chunks"),
-        node: config.file.node,
-        extent_bytes: sizes.extent_bytes,
-        chunk_bytes: sizes.chunk_bytes,
-        peer_token: config.peer_token.clone(),
-    }
+async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkStore, StartError> {
+    let disk = RealDisk::open(&config.file.data.join("chunks"))?;
+    let peers = PeerClient::new(Client::new(Some(&config.peer_token), None), env.clock.clone());
+    let local =
+        LocalConfig { node: config.file.node, extent_bytes: sizes.extent_bytes, chunk_bytes: sizes.chunk_bytes };
+    Ok(ChunkStore::open(local, Arc::new(disk), Arc::new(peers), env.clone()).await?)
 }
 
 fn admin_identity(config: &Config) -> admin::Identity {

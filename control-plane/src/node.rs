@@ -100,7 +100,7 @@ impl Node {
 }
 
 async fn open(config: &Config, env: &Env) -> Result<Replica, StartError> {
-    let peer_token = config.peer_token_file.as_deref().map(std::fs::read_to_string).transpose()?;
+    let peer_token = config.peer_token_file.as_deref().map(config::read_token).transpose()?;
     let replica = ReplicaConfig {
         dir: config.data.join("directory"),
         node: config.node,
@@ -108,7 +108,7 @@ async fn open(config: &Config, env: &Env) -> Result<Replica, StartError> {
         peer: config.peer,
         cache_bytes: DIRECTORY_CACHE_BYTES,
         checkpoint_log_bytes: DIRECTORY_CHECKPOINT_LOG_BYTES,
-        peer_token: peer_token.map(|token| token.trim().into()),
+        peer_token,
     };
     Ok(Replica::open(replica, Arc::new(DirectoryMachine), env.clone()).await?)
 }

@@ -13,7 +13,7 @@ use crate::{
     watch::status_of,
 };
 use bulkhead_model::{Az, NodeId, api::cell::Member};
-use bulkhead_service::Env;
+use bulkhead_service::{Env, auth::Token};
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
@@ -37,7 +37,7 @@ pub struct ReplicaConfig {
     /// memory each.
     pub checkpoint_log_bytes: u64,
     /// What peers must show, and what this node shows to them. `None` admits everyone.
-    pub peer_token: Option<Arc<str>>,
+    pub peer_token: Option<Token>,
 }
 
 /// Why a replica could not be opened.

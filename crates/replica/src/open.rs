@@ -49,7 +49,7 @@ pub(crate) struct Parts {
 
 /// Opens everything and starts it.
 pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Parts, OpenError> {
-    let token = config.peer_token.as_deref().map(Token::new).transpose().map_err(failed("the peer token"))?;
+    let token = config.peer_token.clone();
     let disk = Disk::open(&config, &*machine).await?;
     let Disk { store, checkpoints, mut log, claim } = disk;
     let state = log.get_log_state().await.map_err(failed("the log"))?;

@@ -4,6 +4,7 @@ use bulkhead_model::{NodeId, api::cell::Member};
 use bulkhead_replica::{Applied, Family, Machine, Mutation, Reader, Replica, ReplicaConfig, StoreError, View};
 use bulkhead_service::{
     Env,
+    auth::Token,
     http::{Options, Running, serve},
 };
 use bytes::Bytes;
@@ -115,7 +116,7 @@ impl Cluster {
             peer: member.peer,
             cache_bytes: 8 << 20,
             checkpoint_log_bytes: self.checkpoint_log_bytes,
-            peer_token: Some(TOKEN.into()),
+            peer_token: Some(Token::new(TOKEN).expect("long enough")),
         };
         let until = deadline();
         let replica = loop {
