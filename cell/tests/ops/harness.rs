@@ -162,6 +162,7 @@ impl TestNode {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let peer = listener.local_addr().expect("bound");
         let data = dir.path().join(n.to_string());
+        let token = Token::new(TOKEN).expect("long enough");
         let config = ReplicaConfig {
             dir: data.join("index"),
             node,
@@ -169,12 +170,11 @@ impl TestNode {
             peer,
             cache_bytes: sizes.index_cache_bytes,
             checkpoint_log_bytes: sizes.checkpoint_log_bytes,
-            peer_token: Some(TOKEN.into()),
+            peer_token: Some(token.clone()),
         };
         let machine = Arc::new(Index::new(blueprint.capacity.clone()));
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh replica");
         let config = LocalConfig { node, extent_bytes: sizes.extent_bytes, chunk_bytes: sizes.chunk_bytes };
-        let token = Token::new(TOKEN).expect("long enough");
         let remote = peer::PeerClient::new(Client::new(Some(&token), None), env.clock.clone());
         let disk = RealDisk::open(&data.join("chunks")).expect("a fresh directory");
         let chunks = ChunkStore::open(config, Arc::new(disk), Arc::new(remote), env.clone()).await.expect("fresh");
