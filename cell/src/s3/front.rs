@@ -16,11 +16,9 @@ pub fn check(head: &Parts) -> S3Result<()> {
     let query = query(&head.uri);
     let get = |name: &str| query.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
     let presigned = get("X-Amz-Signature").is_some() || get("X-Amz-Algorithm").is_some();
+    let presigned_v2 = get("AWSAccessKeyId").is_some() || get("Signature").is_some();
     let authorization = head.headers.get(header::AUTHORIZATION);
-    if get("AWSAccessKeyId").is_some() || get("Signature").is_some() {
-        return Err(only_version_4());
-    }
-    if presigned && authorization.is_some() {
+    if [presigned, presigned_v2, authorization.is_some()].into_iter().filter(|mechanism| *mechanism).count() > 1 {
         return Err(s3_error!(
             InvalidArgument,
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or \
@@ -29,6 +27,9 @@ pub fn check(head: &Parts) -> S3Result<()> {
     }
     if presigned {
         return presign(get, &head.headers);
+    }
+    if presigned_v2 {
+        return presign_v2(get);
     }
     if query.iter().any(|(name, _)| name.starts_with("x-amz-")) {
         return Err(s3_error!(NotImplemented, "Headers in the query are implemented for presigned requests only."));
@@ -126,6 +127,18 @@ fn presign<'q>(get: impl Fn(&str) -> Option<&'q str>, headers: &HeaderMap) -> S3
     }
 }
 
+/// Some tools still presign with version 2. Its signature covers the method, the resource, every `x-amz-` header and when it expires;
+/// s3s verifies both.
+fn presign_v2<'q>(get: impl Fn(&str) -> Option<&'q str>) -> S3Result<()> {
+    if ["AWSAccessKeyId", "Expires", "Signature"].into_iter().all(|name| get(name).is_some()) {
+        return Ok(());
+    }
+    Err(s3_error!(
+        AccessDenied,
+        "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
+    ))
+}
+
 /// The host and every `x-amz-` header must be signed, or a third party could add a header to somebody's request.
 fn covered(signed: &[String], headers: &HeaderMap) -> S3Result<()> {
     let is_signed = |name: &str| signed.iter().any(|header| header == name);
@@ -197,6 +210,14 @@ mod tests {
     }
 
     #[test]
+    fn a_version_2_query_must_be_whole() {
+        assert_eq!(code("GET", "/b/k?AWSAccessKeyId=a&Expires=1&Signature=b", &[]), None);
+        for part in ["AWSAccessKeyId=a&Expires=1", "AWSAccessKeyId=a&Signature=b", "Expires=1&Signature=b"] {
+            assert_eq!(code("GET", &format!("/b/k?{part}"), &[]).as_deref(), Some("AccessDenied"), "{part}");
+        }
+    }
+
+    #[test]
     fn methods_and_forms_that_are_no_s3_call_are_refused() {
         assert_eq!(code("PATCH", "/b/k", &[]).as_deref(), Some("MethodNotAllowed"));
         assert_eq!(code("OPTIONS", "/b/k", &[]).as_deref(), Some("NotImplemented"));
@@ -212,7 +233,8 @@ mod tests {
             ("/b/k", "Basic YTpi", "InvalidArgument"),
             ("/b/k", "AWS4-HMAC-SHA256 Credential=x", "AuthorizationHeaderMalformed"),
             ("/b/k?X-Amz-Signature=00", header.as_str(), "InvalidArgument"),
-            ("/b/k?AWSAccessKeyId=a&Signature=b", header.as_str(), "InvalidRequest"),
+            ("/b/k?AWSAccessKeyId=a&Expires=1&Signature=b", header.as_str(), "InvalidArgument"),
+            ("/b/k?AWSAccessKeyId=a&Expires=1&Signature=b&X-Amz-Signature=00", "", "InvalidArgument"),
             ("/b/k?x-amz-acl=private", header.as_str(), "NotImplemented"),
         ] {
             assert_eq!(code("GET", target, &[("authorization", value)]).as_deref(), Some(expected), "{target} {value}");
