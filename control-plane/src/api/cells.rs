@@ -35,7 +35,11 @@ pub async fn stamp(State(api): State<Api>, Body(wanted): Body<StampCell>) -> Res
     };
     api.directory.propose(command).await?;
     api.wake.notify_waiters();
-    Ok((StatusCode::CREATED, Json(stamped(&api, wanted.name).await?)))
+    let stopping = api.env.tasks.stopping();
+    match stopping.run_until_cancelled(stamped(&api, wanted.name)).await {
+        Some(cell) => Ok((StatusCode::CREATED, Json(cell?))),
+        None => Err(Failure::unknown("this node is stopping; the cell is stamped by the next leader")),
+    }
 }
 
 /// Waits until the reconciler has stamped the cell, or has failed to.

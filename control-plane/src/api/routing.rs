@@ -24,5 +24,8 @@ pub async fn changes(
     query: Result<Query<After>, QueryRejection>,
 ) -> Result<Json<Changes>, Failure> {
     let Query(After { after }) = query.map_err(Failure::invalid)?;
-    Ok(Json(api.publisher.changes_after(&api.directory, after).await?))
+    // A router that waits must not hold up the end of this process: it hears of no change, and asks elsewhere.
+    let stopping = api.env.tasks.stopping();
+    let news = stopping.run_until_cancelled(api.publisher.changes_after(&api.directory, after)).await;
+    Ok(Json(news.transpose()?.unwrap_or_default()))
 }

@@ -5,7 +5,7 @@ use crate::{
     domain::keys,
     provision::local::{
         ProvisionError,
-        files::{private_dir, replace, to_toml, write_once},
+        files::{LOG, private_dir, replace, to_toml, write_once},
     },
 };
 use bulkhead_service::env::Rng;
@@ -31,6 +31,12 @@ struct ControlPlane<'a> {
     peer_token_file: PathBuf,
     blueprints: &'a Path,
     provision: Provision<'a>,
+    telemetry: Telemetry,
+}
+
+#[derive(Serialize)]
+struct Telemetry {
+    log: &'static str,
 }
 
 #[derive(Serialize)]
@@ -98,6 +104,7 @@ pub fn write(layout: &Layout, blueprints: &Path, rng: &Rng) -> Result<(), Provis
         peer_token_file: layout.file("peer.token"),
         blueprints,
         provision: Provision { local },
+        telemetry: Telemetry { log: LOG },
     };
     replace(&layout.file("control-plane.toml"), &to_toml(&control_plane))?;
     let router = Router {

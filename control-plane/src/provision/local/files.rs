@@ -53,6 +53,9 @@ struct Telemetry<'a> {
     log: &'a str,
 }
 
+/// What processes on this machine log: their own events, and of their libraries only what is wrong.
+pub const LOG: &str = "info,openraft=warn,raft_log=warn,chunked_wal=warn";
+
 /// The cell's own copy of its blueprint, which nothing changes any more.
 pub fn blueprint_file(cells: &Path, cell: &CellId) -> PathBuf {
     cells.join(cell.as_str()).join("blueprint.toml")
@@ -99,7 +102,7 @@ pub(super) fn write_cell(
             control_plane_token_file: &surroundings.machine_token_file,
             region: &config.region,
             domains: &config.domains,
-            telemetry: Telemetry { otlp_endpoint: config.otlp_endpoint.as_deref(), log: "info" },
+            telemetry: Telemetry { otlp_endpoint: config.otlp_endpoint.as_deref(), log: LOG },
         });
         replace(&dir.join("config.toml"), &text)?;
     }
