@@ -27,8 +27,10 @@ fn main() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(config))
 }
 
-async fn run(config: Config) -> anyhow::Result<()> {
+async fn run(mut config: Config) -> anyhow::Result<()> {
     let env = Env::system();
+    // s3s would report every request that is refused as an error, and with `debug` signatures. Each request is told once, by us.
+    config.file.telemetry.log.push_str(",s3s=off");
     let labels = vec![
         ("cell", config.file.cell.to_string()),
         ("az", config.file.az.to_string()),

@@ -33,6 +33,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -61,7 +62,7 @@ pub struct World {
     pub api: Api,
     pub cell: Shared,
     router: Router,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl World {
@@ -87,7 +88,7 @@ impl World {
         env.tasks.spawn("publish", publisher);
         let token = |text| Token::new(text).expect("long enough");
         let router = api.clone().router(Tokens { admin: token(ADMIN), machine: token(MACHINE) });
-        let world = Self { api, cell, router, _dir: dir };
+        let world = Self { api, cell, router, dir };
         world.add_cell(admin).await;
         world
     }
@@ -105,6 +106,11 @@ impl World {
 
     pub async fn propose(&self, command: Command) {
         self.api.directory.propose(command).await.expect("accepted");
+    }
+
+    /// Holds a directory for each cell.
+    pub fn cells_dir(&self) -> PathBuf {
+        self.dir.path().join("cells")
     }
 
     /// Lets wall time pass.

@@ -6,6 +6,9 @@ mod accounts;
 mod cell;
 mod error;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{
     limits::{ADMIN_BODY_BYTES_MAX, ADMIN_PATIENCE},
     meta::{
@@ -76,20 +79,4 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .with_state(admin)
         .merge(health)
-}
-
-/// What the index itself still waits for before tenants can be served.
-pub fn index_waits(index: &IndexHandle) -> Vec<String> {
-    let status = index.replica().status();
-    if status.members.is_empty() {
-        return vec!["the group to be formed".into()];
-    }
-    let mut waits = Vec::new();
-    if status.leader.is_none() {
-        waits.push("a leader".into());
-    }
-    if !status.ready {
-        waits.push("the commands that were committed before this node started".into());
-    }
-    waits
 }

@@ -33,7 +33,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout_at},
 };
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 #[derive(Clone)]
 struct Peer {
@@ -58,7 +58,9 @@ async fn put_chunk(
     request: Request,
 ) -> Response {
     let span = tracing::info_span!("put_chunk", blob, index);
-    let outcome = take_in(&peer, &blob, &index, request, &span).instrument(span.clone()).await;
+    // Before the span is entered: afterwards it has a trace of its own.
+    trace_context::set_parent(&span, request.headers());
+    let outcome = take_in(&peer, &blob, &index, request).instrument(span).await;
     match outcome {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => {
@@ -69,10 +71,9 @@ async fn put_chunk(
     }
 }
 
-async fn take_in(peer: &Peer, blob: &str, index: &str, request: Request, span: &Span) -> Result<(), CopyError> {
+async fn take_in(peer: &Peer, blob: &str, index: &str, request: Request) -> Result<(), CopyError> {
     let malformed = |what: &str| CopyError::Protocol(format!("{what} is missing or malformed"));
     let (head, body) = request.into_parts();
-    trace_context::set_parent(span, &head.headers);
     let deadline = peer.deadline(&head.headers);
     let id = wire::chunk_id(blob, index).ok_or_else(|| malformed("the chunk's path"))?;
     let account = wire::parsed(&head.headers, headers::ACCOUNT).ok_or_else(|| malformed(headers::ACCOUNT))?;

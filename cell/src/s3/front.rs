@@ -28,11 +28,15 @@ pub fn check(head: &Parts) -> S3Result<()> {
     if presigned {
         return presign(get, &head.headers);
     }
+    // Version 2 does not cover such parameters, so anybody could have added one.
+    if query.iter().any(|(name, _)| name.starts_with("x-amz-")) {
+        return Err(s3_error!(
+            NotImplemented,
+            "Headers in the query are implemented for version 4 presigned requests only."
+        ));
+    }
     if presigned_v2 {
         return presign_v2(get);
-    }
-    if query.iter().any(|(name, _)| name.starts_with("x-amz-")) {
-        return Err(s3_error!(NotImplemented, "Headers in the query are implemented for presigned requests only."));
     }
     match authorization {
         None => Ok(()),
@@ -215,6 +219,8 @@ mod tests {
         for part in ["AWSAccessKeyId=a&Expires=1", "AWSAccessKeyId=a&Signature=b", "Expires=1&Signature=b"] {
             assert_eq!(code("GET", &format!("/b/k?{part}"), &[]).as_deref(), Some("AccessDenied"), "{part}");
         }
+        let added = "/b/k?AWSAccessKeyId=a&Expires=1&Signature=b&x-amz-meta-a=b";
+        assert_eq!(code("PUT", added, &[]).as_deref(), Some("NotImplemented"));
     }
 
     #[test]

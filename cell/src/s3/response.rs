@@ -99,17 +99,16 @@ fn escape(text: &str) -> String {
 pub struct RecordedBody {
     inner: s3s::Body,
     record: Record,
-    /// Bytes still to come; unknown until the end for some.
+    /// Bytes still to come, when that is known: the connection does not ask for the end of a body whose length it knows.
     left: Option<u64>,
 }
 
 impl RecordedBody {
     /// Watches `response`'s body. `bodiless` when the connection will not ask for it.
     pub fn wrap(response: HttpResponse, record: Record, bodiless: bool) -> http::Response<Self> {
-        response.map(|inner| {
-            let left = if bodiless { Some(0) } else { inner.size_hint().exact() };
-            Self { inner, record, left }
-        })
+        let stated = response.headers().get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
+        let left = if bodiless { Some(0) } else { stated.or_else(|| response.body().size_hint().exact()) };
+        response.map(|inner| Self { inner, record, left })
     }
 }
 

@@ -45,7 +45,11 @@ pub async fn create(
         return Err(give_up(&api, reserved.account, error).await);
     }
     let Reserved { account, key, cell, epoch: _ } = reserved;
-    api.directory.propose(Command::ActivateAccount { account, key: key.clone() }).await?;
+    if let Err(error) = api.directory.propose(Command::ActivateAccount { account, key: key.clone() }).await {
+        let look =
+            format!("if `bulkhead account show {account}` says active, get a key with `bulkhead key create {account}`");
+        return Err(Failure::unknown(format!("{error}; {look}; else it is undone by itself within two minutes")));
+    }
     tracing::info!(%account, %cell, "account created");
     let created = CreatedAccount {
         account_id: account,

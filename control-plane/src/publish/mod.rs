@@ -79,8 +79,13 @@ impl Publisher {
         if !matches!(waited, Ok(Ok(_))) {
             return Ok(Changes::default());
         }
+        // The directory may be ahead of the table: a router must not hear of more than the table would show it.
+        let published = *version.borrow();
         match read::changes(&directory.local_view(), after, CHANGES_PER_ANSWER)? {
-            Some(changes) => Ok(Changes { reset: false, changes }),
+            Some(mut changes) => {
+                changes.retain(|change| change.version <= published);
+                Ok(Changes { reset: false, changes })
+            }
             None => Ok(reset),
         }
     }

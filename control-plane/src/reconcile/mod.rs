@@ -5,6 +5,8 @@
 
 pub mod accounts;
 pub mod cells;
+#[cfg(test)]
+mod cells_tests;
 pub mod claims;
 mod restarts;
 #[cfg(test)]

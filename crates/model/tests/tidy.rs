@@ -189,3 +189,19 @@ fn the_documents_a_stranger_needs_are_there_and_short() {
         assert!((1..=lines_max).contains(&lines), "{file} has {lines} lines, allowed are 1 to {lines_max}");
     }
 }
+
+#[test]
+fn every_test_named_as_evidence_exists() {
+    let invariants = fs::read_to_string(root().join("docs/invariants.md")).expect("the document is there");
+    let sources = sources();
+    let rows = invariants.lines().filter(|line| line.starts_with("| P"));
+    let evidence = rows.filter_map(|row| row.trim_end_matches('|').rsplit('|').next());
+    let names: Vec<&str> = evidence.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 20, "only {} tests are named: the table is not read", names.len());
+    let is_there = |name: &str| {
+        let (function, case) = (format!("fn {name}("), format!("\"{name}\""));
+        sources.iter().any(|source| source.text.contains(&function) || source.text.contains(&case))
+    };
+    let missing: Vec<String> = names.into_iter().filter(|name| !is_there(name)).map(str::to_owned).collect();
+    assert_none("a test named in docs/invariants.md exists", &missing);
+}

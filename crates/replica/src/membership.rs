@@ -10,7 +10,10 @@ use openraft::{
     async_runtime::watch::WatchReceiver,
     errors::{InitializeError, RaftError},
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Why the group is not as it was asked to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +41,7 @@ pub(crate) async fn form(raft: &Raft, node: NodeId, members: &[Member]) -> Resul
     match raft.initialize(wanted.clone()).await {
         Ok(()) => Ok(()),
         Err(RaftError::APIError(InitializeError::NotAllowed(why))) => {
-            let found: BTreeMap<u64, Peer> = voters(raft).iter().map(|member| (member.node.0, member.into())).collect();
+            let found = voters_now(raft).await?;
             if found == wanted {
                 Ok(())
             } else {
@@ -47,6 +50,15 @@ pub(crate) async fn form(raft: &Raft, node: NodeId, members: &[Member]) -> Resul
         }
         Err(error) => Err(FormError(error.to_string())),
     }
+}
+
+/// The voters as consensus itself has them: what [`voters`] says may still be from before the group was formed.
+async fn voters_now(raft: &Raft) -> Result<BTreeMap<u64, Peer>, FormError> {
+    let membership = raft.with_raft_state(|state| Arc::clone(state.membership_state.effective())).await;
+    let stored = membership.map_err(|error| FormError(error.to_string()))?;
+    let ids: BTreeSet<u64> = stored.membership().voter_ids().collect();
+    let nodes = stored.membership().nodes().filter(|(id, _)| ids.contains(id));
+    Ok(nodes.map(|(id, peer)| (*id, peer.clone())).collect())
 }
 
 /// Adds a node that follows without a vote, and waits until it has nearly caught up.

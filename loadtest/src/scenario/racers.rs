@@ -15,7 +15,7 @@ use crate::{
 use anyhow::Context;
 use bulkhead_model::CellId;
 use clap::Args;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::{sync::Barrier, task::JoinSet};
 
 const CONTENT_BYTES: u64 = 1024;
@@ -40,11 +40,12 @@ pub struct Racers {
 }
 
 /// How a round ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
     pub won: u64,
     pub lost: u64,
-    pub unknown: u64,
+    /// By reason.
+    pub unknown: BTreeMap<String, u64>,
 }
 
 /// One racer's end.
@@ -52,7 +53,8 @@ pub struct Tally {
 enum Finish {
     Won,
     Lost,
-    Unknown,
+    /// Why nothing is known.
+    Unknown(String),
     /// An answer that no racer may get.
     Wrong(String),
 }
@@ -75,7 +77,7 @@ pub async fn run(racers: &Racers) -> anyhow::Result<()> {
     let field = Field { racers: racers.racers, target, bucket, kill: cell.map(|cell| (site.cluster.clone(), cell)) };
     for round in 1..=racers.rounds {
         let tally = field.race(&format!("absent/{round}"), Condition::Absent).await?;
-        report("If-None-Match: *", round, tally);
+        report("If-None-Match: *", round, &tally);
     }
     for round in 1..=racers.rounds {
         let key = format!("matches/{round}");
@@ -83,14 +85,17 @@ pub async fn run(racers: &Racers) -> anyhow::Result<()> {
         let put = Put { bucket: &field.bucket, key: &key, version: 0, content, condition: Condition::Always };
         let stored = session.put(&put).await.required("writing what the racers replace")?;
         let tally = field.race(&key, Condition::Matches(stored.etag)).await?;
-        report("If-Match", round, tally);
+        report("If-Match", round, &tally);
     }
     println!("{} rounds, exactly one winner in each", racers.rounds * 2);
     Ok(())
 }
 
-fn report(what: &str, round: u64, tally: Tally) {
-    println!("{what:<16} round {round}: {} won, {} refused, {} unknown", tally.won, tally.lost, tally.unknown);
+fn report(what: &str, round: u64, tally: &Tally) {
+    let unknown: u64 = tally.unknown.values().sum();
+    let why: Vec<String> = tally.unknown.iter().map(|(why, count)| format!("{count} times {why}")).collect();
+    let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
+    println!("{what:<16} round {round}: {} won, {} refused, {unknown} unknown{why}", tally.won, tally.lost);
 }
 
 /// Where the races are run.
@@ -149,7 +154,9 @@ fn finish(outcome: Outcome<crate::client::Stored>) -> Finish {
         Outcome::Ok(_) => Finish::Won,
         Outcome::Refused(refusal) if matches!(refusal.status, 409 | 412) => Finish::Lost,
         Outcome::Refused(refusal) if refusal.certain() => Finish::Wrong(refusal.to_string()),
-        Outcome::Refused(_) | Outcome::Unknown(_) | Outcome::Unsent(_) => Finish::Unknown,
+        Outcome::Refused(refusal) => Finish::Unknown(format!("{} {}", refusal.status, refusal.code)),
+        Outcome::Unknown(lost) => Finish::Unknown(lost.to_string()),
+        Outcome::Unsent(why) => Finish::Unknown(why),
     }
 }
 
@@ -193,12 +200,13 @@ fn judge(finishes: &[(u64, Finish)], holder: u64) -> anyhow::Result<Tally> {
                 tally.lost += 1;
                 anyhow::ensure!(*racer != holder, "racer {racer} was refused, and wrote all the same");
             }
-            Finish::Unknown => tally.unknown += 1,
+            Finish::Unknown(why) => *tally.unknown.entry(why.clone()).or_default() += 1,
             Finish::Wrong(answer) => anyhow::bail!("racer {racer} was answered {answer}"),
         }
     }
-    let settled = tally.won == 1 || finishes.contains(&(holder, Finish::Unknown));
-    anyhow::ensure!(settled || tally.unknown == tally.lost + tally.unknown, "nobody won, yet racers were refused");
+    let wrote_unknown = |(racer, finish): &(u64, Finish)| *racer == holder && matches!(finish, Finish::Unknown(_));
+    let settled = tally.won == 1 || finishes.iter().any(wrote_unknown);
+    anyhow::ensure!(settled || tally.lost == 0, "nobody won, yet racers were refused");
     Ok(tally)
 }
 
@@ -219,16 +227,17 @@ mod tests {
 
     #[test]
     fn one_winner_that_holds_the_key_is_right_and_everything_else_is_wrong() {
-        use Finish::{Lost, Unknown, Won};
+        use Finish::{Lost, Won};
+        let unknown = || Finish::Unknown("timed out".to_owned());
         let cases: [(&[Finish], u64, bool); 8] = [
             (&[Won, Lost, Lost], 1, true),
-            (&[Lost, Unknown, Lost], 2, true),
-            (&[Won, Unknown, Lost], 1, true),
-            (&[Unknown, Unknown, Unknown], 0, true),
+            (&[Lost, unknown(), Lost], 2, true),
+            (&[Won, unknown(), Lost], 1, true),
+            (&[unknown(), unknown(), unknown()], 0, true),
             (&[Won, Won, Lost], 1, false),
             (&[Won, Lost, Lost], 2, false),
             (&[Lost, Lost, Lost], 0, false),
-            (&[Lost, Unknown, Lost], 1, false),
+            (&[Lost, unknown(), Lost], 1, false),
         ];
         for (finishes, holder, right) in cases {
             let numbered: Vec<(u64, Finish)> = (1..).zip(finishes.iter().cloned()).collect();

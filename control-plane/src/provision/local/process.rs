@@ -228,3 +228,6 @@ fn spawn(spec: &Spec) -> Result<Instance, ProcessError> {
     let instance = child.id().and_then(Instance::of);
     instance.ok_or_else(|| ProcessError::EndedAtOnce { name: spec.name.clone(), log: spec.log.clone() })
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,7 +99,7 @@ impl Tale {
         };
         line(format_args!("drill passed: {} rounds, {} faults", self.rounds, self.blows.len()));
         line(format_args!(
-            "  acknowledged: {} puts, {} deletes; unknown: {}; refused: {}",
+            "  acknowledged: {} puts, {} deletes; unknown: {}; refused or never sent: {}",
             summary.puts_acknowledged, summary.deletes_acknowledged, summary.writes_unknown, summary.writes_refused
         ));
         line(format_args!(

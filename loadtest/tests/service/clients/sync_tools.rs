@@ -61,7 +61,8 @@ pub async fn s3cmd(fleet: &Fleet) -> anyhow::Result<Verdict> {
     let host = fleet.target().endpoint().replace("http://", "");
     let config = fleet.scratch().join("s3cfg");
     let text = format!(
-        "[default]\naccess_key = {}\nsecret_key = {}\nhost_base = {host}\nhost_bucket = {host}\nuse_https = False\n",
+        "[default]\naccess_key = {}\nsecret_key = {}\nhost_base = {host}\nhost_bucket = {host}\nuse_https = False\n\
+         bucket_location = us-east-1\n",
         credentials.access_key_id, credentials.secret_access_key
     );
     std::fs::write(&config, text)?;
