@@ -72,7 +72,7 @@ async fn measure(arguments: &Arguments, len: u32, writers: usize) -> anyhow::Res
     let noise = Bytes::from(noise);
     let writing = (0..writers).map(|writer| {
         let (store, env, noise) = (Arc::clone(&store), env.clone(), noise.clone());
-        tokio::task::spawn(async move {
+        async move {
             let mut latencies = Vec::new();
             while env.clock.now() < end {
                 let started = env.clock.now();
@@ -81,11 +81,11 @@ async fn measure(arguments: &Arguments, len: u32, writers: usize) -> anyhow::Res
                 latencies.push(env.clock.now().duration_since(started));
             }
             anyhow::Ok(latencies)
-        })
+        }
     });
     let mut latencies = Vec::new();
     for writer in futures::future::join_all(writing).await {
-        latencies.extend(writer??);
+        latencies.extend(writer?);
     }
     let seconds = env.clock.now().duration_since(begun).as_secs_f64();
     report(len, writers, seconds, latencies, disk.syncs.load(Ordering::Relaxed));

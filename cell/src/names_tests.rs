@@ -1,5 +1,7 @@
 //! The client of bucket names against a control plane that answers what a test tells it to.
 
+#![expect(clippy::disallowed_methods, reason = "json! unwraps inside")]
+
 use super::*;
 use axum::{Json, Router, routing::post};
 use bulkhead_service::{Env, client::Client};

@@ -1,5 +1,7 @@
 //! The admin API over a real replica of one node.
 
+#![expect(clippy::disallowed_methods, reason = "json! unwraps inside")]
+
 use super::*;
 use crate::meta::apply::Index;
 use axum::body::Body;

@@ -51,7 +51,7 @@ pub fn parsed<T: FromStr>(headers: &HeaderMap, name: &str) -> Option<T> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// The answer to a put that failed. `Err` to [`copy_error`].
+/// The answer to a put that failed. `Err` to [`put_outcome`].
 pub fn refuse_put(error: &CopyError) -> (StatusCode, HeaderMap) {
     let mut headers = HeaderMap::new();
     let status = match error {

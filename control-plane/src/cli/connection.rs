@@ -24,7 +24,7 @@ pub struct Settings {
     /// The control plane's API, such as http://127.0.0.1:9002; by default that of the data directory.
     #[arg(long, global = true, env = "BULKHEAD_ENDPOINT")]
     pub endpoint: Option<String>,
-    /// The file with the admin token; by default <data>/admin.token.
+    /// The file with the admin token; by default `<data>/admin.token`.
     #[arg(long, global = true, env = "BULKHEAD_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
 }

@@ -76,11 +76,8 @@ impl Publisher {
         let news = version.wait_for(|&version| version > after);
         // Both a timeout and a closed channel mean that there is no news; the answer is the same.
         let waited = tokio::time::timeout(Duration::from_secs(FEED_WAIT_SECONDS), news).await;
-        if !matches!(waited, Ok(Ok(_))) {
-            return Ok(Changes::default());
-        }
+        let Ok(Ok(published)) = waited.map(|news| news.map(|version| *version)) else { return Ok(Changes::default()) };
         // The directory may be ahead of the table: a router must not hear of more than the table would show it.
-        let published = *version.borrow();
         match read::changes(&directory.local_view(), after, CHANGES_PER_ANSWER)? {
             Some(mut changes) => {
                 changes.retain(|change| change.version <= published);

@@ -232,7 +232,9 @@ impl Disk for FaultyDisk {
         let content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.files.insert(to.to_owned(), content);
         state.unsynced_names.remove(from);
-        if outcome.is_err() {
+        if outcome.is_ok() {
+            state.unsynced_names.remove(to);
+        } else {
             state.unsynced_names.insert(to.to_owned());
         }
         outcome
@@ -240,7 +242,9 @@ impl Disk for FaultyDisk {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         self.enter_directory()?;
-        self.state.lock().files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+        let mut state = self.state.lock();
+        state.unsynced_names.remove(name);
+        state.files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn free_bytes(&self) -> io::Result<u64> {

@@ -54,7 +54,7 @@ pub(super) fn audit(store: &MemoryStore) {
     let owned: BTreeSet<_> = rows_raw(store, keys::blobs::FAMILY);
     assert_eq!(owned, blobs, "blob rows and the segments that name them");
     for (_, segment) in rows::<Segment>(store, keys::garbage::FAMILY, &[]) {
-        assert!(!blobs.contains(&keys::blobs::bytes(segment.blob).to_vec()), "{segment:?} is garbage and named");
+        assert!(!blobs.contains(keys::blobs::bytes(segment.blob).as_slice()), "{segment:?} is garbage and named");
     }
 }
 
