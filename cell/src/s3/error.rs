@@ -108,7 +108,8 @@ fn answer(error: &OpError) -> Answer {
             .with(header::RETRY_AFTER, "1")
             .not_executed(),
         OpError::NotExecuted(_) => unavailable("Service is unable to handle request.").not_executed(),
-        OpError::Unknown(_) => unavailable("The outcome of the request is not known. It may have been carried out."),
+        OpError::Unknown(_) => unavailable("The outcome of the request is not known. It may have been carried out.")
+            .with(HeaderName::from_static(headers::OUTCOME_UNKNOWN), "1"),
         OpError::Internal(_) => internal(),
     }
 }
@@ -347,6 +348,14 @@ mod tests {
         assert!(says_so(OpError::SlowDown("a")));
         assert!(says_so(OpError::NotExecuted(String::new())));
         assert!(!says_so(OpError::Unknown(String::new())));
+        assert!(!says_so(OpError::Internal(String::new())));
+    }
+
+    #[test]
+    fn only_an_unknown_outcome_may_be_settled_by_a_repetition() {
+        let says_so = |error| respond(error).headers().is_some_and(|map| map.contains_key(headers::OUTCOME_UNKNOWN));
+        assert!(says_so(OpError::Unknown(String::new())));
+        assert!(!says_so(OpError::NotExecuted(String::new())));
         assert!(!says_so(OpError::Internal(String::new())));
     }
 

@@ -13,6 +13,9 @@ pub const MOVED: &str = "x-bulkhead-moved";
 /// Set by a cell on a response to a request it certainly did not execute (not the leader yet, draining, overloaded):
 /// the router may send the request to another node, even if it is a write.
 pub const NOT_EXECUTED: &str = "x-bulkhead-not-executed";
+/// Set by a cell on an error of a request of which it does not know whether it was executed: the router may send it again
+/// under the same [`REQUEST_ID`], by which the cell recognises what it has done already.
+pub const OUTCOME_UNKNOWN: &str = "x-bulkhead-outcome-unknown";
 /// Milliseconds the sender will still wait. Absent means the receiver's default.
 pub const DEADLINE: &str = "x-bulkhead-deadline-ms";
 /// Set by a cell on every response: the node that answered, and whether it leads (`"7 leader"`, `"7 follower"`).

@@ -93,7 +93,8 @@ impl Proposals {
         Self { node, leading, peers, slots: Arc::new(Semaphore::new(PROPOSALS_MAX)) }
     }
 
-    /// Has a command applied, forwarding it at most once. While no leader is known it waits, since nothing is lost by that.
+    /// Has a command applied. While no leader is known, or the one that is known certainly did not take the command, it
+    /// waits for the next: nothing is lost by that, and an election ends before most deadlines.
     pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<Bytes, ProposeError> {
         if command.len() > RAFT_ENTRY_BYTES_MAX {
             return Err(ProposeError::TooLarge { bytes: command.len(), max: RAFT_ENTRY_BYTES_MAX });
@@ -102,13 +103,16 @@ impl Proposals {
             return Err(ProposeError::NotExecuted(format!("this node carries {PROPOSALS_MAX} proposals already")));
         };
         loop {
-            match leader(&self.leading.raft, self.node) {
-                Leader::This => return self.leading.propose(command, deadline).await,
-                Leader::Other(id, peer) => return self.forward(id, &peer, command, deadline).await,
-                Leader::Unknown if self.env().clock.now() >= deadline => {
-                    return Err(ProposeError::NotExecuted("no leader is known".into()));
+            let outcome = match leader(&self.leading.raft, self.node) {
+                Leader::This => self.leading.propose(command.clone(), deadline).await,
+                Leader::Other(id, peer) => self.forward(id, &peer, command.clone(), deadline).await,
+                Leader::Unknown => Err(ProposeError::NotExecuted("no leader is known".into())),
+            };
+            match outcome {
+                Err(ProposeError::NotExecuted(_)) if self.env().clock.now() < deadline => {
+                    self.leader_change(deadline).await;
                 }
-                Leader::Unknown => self.leader_change(deadline).await,
+                Ok(_) | Err(_) => return outcome,
             }
         }
     }

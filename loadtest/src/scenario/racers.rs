@@ -1,8 +1,8 @@
 //! `racers`: many writers race for one key with a precondition that only one of them can meet.
 //!
 //! Exactly one is told that it won, the key holds what that one wrote, and all others are refused with 412 or 409. A racer
-//! whose outcome is unknown may be the winner; reading the key settles it. With `--kill-leader` the cell's leader is
-//! killed in the middle of every round.
+//! whose outcome is unknown may have written, which reading the key settles; but a round in which nobody was told that it
+//! won has failed all the same. With `--kill-leader` the cell's leader is killed in the middle of every round.
 
 use crate::{
     client::{Condition, Outcome, PayloadHash, Put, Session, Target},
@@ -77,7 +77,7 @@ pub async fn run(racers: &Racers) -> anyhow::Result<()> {
     let field = Field { racers: racers.racers, target, bucket, kill: cell.map(|cell| (site.cluster.clone(), cell)) };
     for round in 1..=racers.rounds {
         let tally = field.race(&format!("absent/{round}"), Condition::Absent).await?;
-        report("If-None-Match: *", round, &tally);
+        report("If-None-Match: *", round, &tally)?;
     }
     for round in 1..=racers.rounds {
         let key = format!("matches/{round}");
@@ -85,17 +85,19 @@ pub async fn run(racers: &Racers) -> anyhow::Result<()> {
         let put = Put { bucket: &field.bucket, key: &key, version: 0, content, condition: Condition::Always };
         let stored = session.put(&put).await.required("writing what the racers replace")?;
         let tally = field.race(&key, Condition::Matches(stored.etag)).await?;
-        report("If-Match", round, &tally);
+        report("If-Match", round, &tally)?;
     }
-    println!("{} rounds, exactly one winner in each", racers.rounds * 2);
+    println!("{} rounds, exactly one was told that it won in each", racers.rounds * 2);
     Ok(())
 }
 
-fn report(what: &str, round: u64, tally: &Tally) {
+fn report(what: &str, round: u64, tally: &Tally) -> anyhow::Result<()> {
     let unknown: u64 = tally.unknown.values().sum();
     let why: Vec<String> = tally.unknown.iter().map(|(why, count)| format!("{count} times {why}")).collect();
     let why = if why.is_empty() { String::new() } else { format!(" ({})", why.join("; ")) };
     println!("{what:<16} round {round}: {} won, {} refused, {unknown} unknown{why}", tally.won, tally.lost);
+    anyhow::ensure!(tally.won == 1, "{what}, round {round}: nobody was told that it won");
+    Ok(())
 }
 
 /// Where the races are run.

@@ -147,7 +147,7 @@ impl Course {
                 router.upstreams.unreachable(cell, node);
                 cell.forget_leader(node.route.node);
             }
-            Failure::Lost | Failure::NotExecuted => cell.forget_leader(node.route.node),
+            Failure::Lost | Failure::Unsettled | Failure::NotExecuted => cell.forget_leader(node.route.node),
             Failure::TimedOut => {
                 router.upstreams.observe(node, took);
                 cell.forget_leader(node.route.node);
@@ -213,7 +213,14 @@ impl Course {
         match (failed.failure, failed.answer) {
             (Failure::NotExecuted, Some(answer)) => Ok(answer),
             (Failure::Moved, _) => Err(Fault::NoHome),
-            (Failure::Unreachable | Failure::Lost | Failure::TimedOut | Failure::NotExecuted, _) => {
+            (
+                Failure::Unreachable
+                | Failure::Lost
+                | Failure::TimedOut
+                | Failure::Unsettled
+                | Failure::NotExecuted,
+                _,
+            ) => {
                 Err(Fault::Unreachable)
             }
         }

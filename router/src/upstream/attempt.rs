@@ -66,7 +66,7 @@ impl Template {
     /// else for as long as its body moves.
     ///
     /// # Errors
-    /// When no answer began, or the cell says that it did not execute the request.
+    /// When no answer began, or the cell says that it did not execute the request or does not know.
     pub async fn attempt(
         &self,
         upstreams: &Upstreams,
@@ -181,12 +181,15 @@ fn broken(error: &legacy::Error) -> (Failure, Option<String>) {
     (failure, Some(format!("{error}{cause}")))
 }
 
-/// Whether the cell says that it did not execute the request.
+/// Whether the cell says that it did not execute the request, or that it does not know.
 fn refusal(response: &Response<Incoming>) -> Option<Failure> {
     match response.status() {
         StatusCode::MISDIRECTED_REQUEST => Some(Failure::Moved),
         StatusCode::SERVICE_UNAVAILABLE if response.headers().contains_key(headers::NOT_EXECUTED) => {
             Some(Failure::NotExecuted)
+        }
+        status if status.is_server_error() && response.headers().contains_key(headers::OUTCOME_UNKNOWN) => {
+            Some(Failure::Unsettled)
         }
         _ => None,
     }

@@ -17,6 +17,8 @@ pub enum Failure {
     Lost,
     /// The answer did not begin in time.
     TimedOut,
+    /// The cell says that it does not know whether it executed the request.
+    Unsettled,
     /// The cell says that it did not execute the request.
     NotExecuted,
     /// The cell says that the account is not served there under this epoch.
@@ -30,6 +32,7 @@ impl Failure {
             Self::Unreachable => "unreachable",
             Self::Lost => "lost",
             Self::TimedOut => "timed_out",
+            Self::Unsettled => "unsettled",
             Self::NotExecuted => "not_executed",
             Self::Moved => "moved",
         }
@@ -38,7 +41,7 @@ impl Failure {
     /// The request may have been executed.
     pub fn leaves_outcome_open(self) -> bool {
         match self {
-            Self::Lost | Self::TimedOut => true,
+            Self::Lost | Self::TimedOut | Self::Unsettled => true,
             Self::Unreachable | Self::NotExecuted | Self::Moved => false,
         }
     }

@@ -53,6 +53,26 @@ async fn a_large_write_that_was_partly_passed_on_is_never_sent_again_and_not_cal
 }
 
 #[tokio::test]
+async fn a_small_write_of_unknown_outcome_is_sent_again_under_the_same_id() {
+    let fleet = Fleet::start(2).await;
+    fleet.all_next(&Act::Unsettled);
+    let response = fleet.send(Method::PUT, "/bucket/k", SMALL).await;
+    assert_eq!((response.status(), text(&response).as_str()), (StatusCode::OK, SMALL));
+    assert_eq!(fleet.seen().len(), 3, "both nodes did not know once");
+    only_id(&fleet);
+}
+
+#[tokio::test]
+async fn a_large_write_of_unknown_outcome_is_not_sent_again_and_not_called_failed() {
+    let fleet = Fleet::start(2).await;
+    fleet.all_next(&Act::Unsettled);
+    let response = fleet.send(Method::PUT, "/bucket/k", large()).await;
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(!response.headers().contains_key(headers::OUTCOME_UNKNOWN));
+    assert_eq!(fleet.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_large_write_whose_connection_is_lost_before_its_body_is_sent_again() {
     let fleet = Fleet::start(2).await;
     fleet.all_next(&Act::HangUp);

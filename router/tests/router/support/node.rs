@@ -27,6 +27,8 @@ pub enum Act {
     Refuse(StatusCode),
     /// Says that the request was not executed, without reading the body.
     NotExecuted,
+    /// Reads the body and says that it does not know whether the request was executed.
+    Unsettled,
     /// Says that the account is elsewhere.
     Moved,
     /// Closes the connection without an answer, before the body.
@@ -124,6 +126,12 @@ async fn handle(state: Arc<Mutex<State>>, request: Request<RequestBody>) -> Resu
         Act::NotExecuted => {
             let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(b"the cell is busy"));
             response.headers_mut().insert(headers::NOT_EXECUTED, "1".parse().expect("a value"));
+            Ok(response)
+        }
+        Act::Unsettled => {
+            state.lock().seen[index].bytes = body.collect().await.map_err(Error::other)?.to_bytes().len();
+            let mut response = answer(StatusCode::SERVICE_UNAVAILABLE, Bytes::from_static(b"the outcome is unknown"));
+            response.headers_mut().insert(headers::OUTCOME_UNKNOWN, "1".parse().expect("a value"));
             Ok(response)
         }
         Act::Moved => {
