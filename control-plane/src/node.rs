@@ -126,3 +126,7 @@ fn start_background(api: &Api, local: Local) {
 fn waits(replica: Replica) -> health::Waits {
     Arc::new(move || if replica.status().ready { Vec::new() } else { vec!["the directory's group".into()] })
 }
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

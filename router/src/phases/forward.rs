@@ -214,15 +214,9 @@ impl Course {
             (Failure::NotExecuted, Some(answer)) => Ok(answer),
             (Failure::Moved, _) => Err(Fault::NoHome),
             (
-                Failure::Unreachable
-                | Failure::Lost
-                | Failure::TimedOut
-                | Failure::Unsettled
-                | Failure::NotExecuted,
+                Failure::Unreachable | Failure::Lost | Failure::TimedOut | Failure::Unsettled | Failure::NotExecuted,
                 _,
-            ) => {
-                Err(Fault::Unreachable)
-            }
+            ) => Err(Fault::Unreachable),
         }
     }
 }
