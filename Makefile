@@ -36,7 +36,9 @@ fix: ## apply formatting and the lints' suggestions
 	cargo fmt --all
 
 bench: build ## PUT and GET per second and latency, through the router and straight to a cell, on a private cluster
-	@$(LOADTEST) bench --private-cluster --seconds $(SECONDS_PER_POINT)
+	@for size in 4KiB 1MiB 16MiB; do \
+		$(LOADTEST) bench --private-cluster --sizes $$size --seconds $(SECONDS_PER_POINT) || exit 1; \
+	done
 
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
 	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)
