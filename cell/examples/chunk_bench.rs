@@ -177,8 +177,8 @@ impl DiskFile for CountingFile {
         self.file.sync()
     }
 
-    fn forget_cached(&self) -> io::Result<()> {
-        self.file.forget_cached()
+    fn forget_cached(&self, range: std::ops::Range<u64>) -> io::Result<()> {
+        self.file.forget_cached(range)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

@@ -83,6 +83,10 @@ pub const CHUNK_BATCH_BYTES_MAX: usize = 16 << 20;
 pub const CHUNK_READS_MAX: usize = 32;
 /// Kept free on the disk for Raft, the index, deletes and compaction: no new extent is begun that would touch it.
 pub const DISK_RESERVE_BYTES: u64 = 1 << 30;
+/// Chunks forgotten at a time: readers wait meanwhile.
+pub const FREED_AT_ONCE_MAX: usize = 1_000;
+/// How far back a disk's slowness is looked for.
+pub const LATENCY_WINDOW: Duration = Duration::from_secs(60);
 /// Extents given up after an I/O error before the disk takes no more writes: each holds its preallocated space until the restart.
 pub const EXTENT_FAILURES_MAX: u32 = 8;
 /// Bytes of third copies that go on after their put has returned.

@@ -1,8 +1,12 @@
-//! What is known of a disk's health: errors make it suspect, too many make it take no more writes.
+//! What is known of a disk's health: errors make it suspect, too many make it take no more writes; how long it takes, see [`crate::chunks::latency`].
 
-use crate::{chunks::CopyError, limits::EXTENT_FAILURES_MAX};
+use crate::{
+    chunks::{CopyError, latency::Window},
+    limits::EXTENT_FAILURES_MAX,
+};
 use parking_lot::Mutex;
 use std::fmt::Display;
+use tokio::time::Instant;
 
 /// How far the disk is trusted.
 ///
@@ -20,12 +24,18 @@ pub enum DiskState {
 }
 
 /// Shared by the disk's writer and readers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct DiskHealth {
     state: Mutex<DiskState>,
+    pub syncs: Window,
+    pub reads: Window,
 }
 
 impl DiskHealth {
+    pub fn new(now: Instant) -> Self {
+        Self { state: Mutex::default(), syncs: Window::new(now), reads: Window::new(now) }
+    }
+
     pub fn state(&self) -> DiskState {
         self.state.lock().clone()
     }
@@ -76,10 +86,11 @@ impl DiskState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bulkhead_service::env::Clock;
 
     #[test]
     fn a_disk_that_fails_too_often_takes_no_more_writes() {
-        let health = DiskHealth::default();
+        let health = DiskHealth::new(Clock::system().now());
         for _ in 1..EXTENT_FAILURES_MAX {
             health.failed("testing", &"EIO");
             assert_eq!(health.writable(), Ok(()));

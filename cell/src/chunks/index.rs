@@ -1,21 +1,25 @@
-//! Where each chunk lies, in memory. Rebuilt from the extents at open; never a second source of truth.
+//! Where each chunk lies, and how much of each extent is alive, in memory. Rebuilt from the extents at open; never a second source of truth.
 //!
-//! It names durable records only. Of several records of one chunk the last one written counts.
+//! - It names durable records only. Of several records of one chunk the last one written counts.
+//! - One lock for all of it, held for no longer than a lookup or a bounded batch: a location is handed out together with its extent, so that
+//!   an extent that is given up meanwhile stays readable for whoever found it.
+//! - A record found damaged is remembered until another takes its place or the chunk is freed: its extent is kept, since what one read could
+//!   not have another may.
 
-use crate::chunks::{
-    ChunkId,
-    extent::{Extent, ExtentId},
-    format::{FooterEntry, PAGE_BYTES},
+use crate::{
+    chunks::{
+        ChunkId,
+        extent::{Extent, ExtentId},
+        format::{FooterEntry, PAGE_BYTES, record_bytes},
+    },
+    limits::FREED_AT_ONCE_MAX,
 };
 use parking_lot::RwLock;
 use std::{
-    collections::{BTreeMap, HashMap},
-    hash::{BuildHasher, RandomState},
+    collections::BTreeMap,
+    ops::Bound::{Excluded, Unbounded},
     sync::Arc,
 };
-
-/// Tables, so that one which grows holds up only its own readers.
-const SHARDS: usize = 64;
 
 /// A chunk's record. 16 bytes, since there may be many millions of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,77 +46,204 @@ impl Location {
     }
 }
 
-/// [`ChunkId`] without the padding that a 16-byte alignment costs.
-#[derive(PartialEq, Eq, Hash)]
+/// [`ChunkId`] without the padding that a 16-byte alignment costs. In the same order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u64, u64, u32);
 
-impl Key {
-    fn new(id: ChunkId) -> Self {
+impl From<ChunkId> for Key {
+    fn from(id: ChunkId) -> Self {
         let [high, low] =
             [id.blob >> 64, id.blob & u128::from(u64::MAX)].map(|half| u64::try_from(half).expect("half of 128 bits"));
         Self(high, low, id.index)
     }
 }
 
-/// All extents, and the chunks in them.
-pub struct Index {
-    hasher: RandomState,
-    shards: Vec<RwLock<HashMap<Key, Location>>>,
-    extents: RwLock<BTreeMap<ExtentId, Arc<Extent>>>,
+impl From<Key> for ChunkId {
+    fn from(Key(high, low, index): Key) -> Self {
+        Self { blob: (u128::from(high) << 64) | u128::from(low), index }
+    }
 }
 
-impl Default for Index {
-    fn default() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            shards: (0..SHARDS).map(|_| RwLock::default()).collect(),
-            extents: RwLock::default(),
+/// What may be done with an extent.
+///
+/// ```text
+///  Open ─► Sealed      Unreadable: only at open, and until the next
+///    └───► Failed
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExtentState {
+    /// The writer appends to it.
+    Open,
+    /// It never changes again.
+    Sealed,
+    /// A write, a sync or its sealing failed: it has no footer, and nothing more is written to it.
+    Failed,
+    /// Parts of it could not be read at open: it may hold chunks that nobody knows of, so it is kept as it is.
+    Unreadable,
+}
+
+/// What an extent holds. Bytes are those of whole records, heads and padding included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    pub state: ExtentState,
+    /// Of the records that the index names.
+    pub live: u64,
+    /// Behind the header: records alive or dead, and what a failure made unusable.
+    pub used: u64,
+    /// Records found damaged, and neither replaced nor freed.
+    pub corrupt: u32,
+}
+
+impl Usage {
+    /// An extent of which the index names nothing yet.
+    pub fn new(state: ExtentState, used: u64) -> Self {
+        Self { state, live: 0, used, corrupt: 0 }
+    }
+
+    /// Bytes of records that nobody needs, or that are damaged.
+    pub fn dead(&self) -> u64 {
+        self.used.saturating_sub(self.live)
+    }
+}
+
+struct Held {
+    extent: Arc<Extent>,
+    usage: Usage,
+}
+
+/// All extents, and the chunks in them.
+#[derive(Default)]
+pub struct Index {
+    tables: RwLock<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    chunks: BTreeMap<Key, Location>,
+    /// The last known record of chunks of which no whole one is known.
+    corrupt: BTreeMap<Key, Location>,
+    extents: BTreeMap<ExtentId, Held>,
+}
+
+impl Tables {
+    fn usage(&mut self, extent: ExtentId, change: impl FnOnce(&mut Usage)) {
+        if let Some(held) = self.extents.get_mut(&extent) {
+            change(&mut held.usage);
         }
+    }
+
+    fn dies(&mut self, dead: Location) {
+        self.usage(dead.extent, |usage| usage.live = usage.live.saturating_sub(record_bytes(dead.len)));
+    }
+
+    /// No longer remembers a damaged record of the chunk.
+    fn settle(&mut self, key: Key) {
+        if let Some(damaged) = self.corrupt.remove(&key) {
+            self.usage(damaged.extent, |usage| usage.corrupt = usage.corrupt.saturating_sub(1));
+        }
+    }
+
+    fn insert(&mut self, key: Key, location: Location) {
+        self.settle(key);
+        if let Some(before) = self.chunks.insert(key, location) {
+            self.dies(before);
+        }
+        self.usage(location.extent, |usage| usage.live += record_bytes(location.len));
     }
 }
 
 impl Index {
-    fn shard(&self, key: &Key) -> &RwLock<HashMap<Key, Location>> {
-        let hash = self.hasher.hash_one(key);
-        &self.shards[usize::try_from(hash % SHARDS as u64).expect("below the number of shards")]
+    pub fn add_extent(&self, extent: Arc<Extent>, usage: Usage) {
+        self.tables.write().extents.insert(extent.id, Held { extent, usage });
     }
 
-    pub fn add_extent(&self, extent: Arc<Extent>) {
-        self.extents.write().insert(extent.id, extent);
+    /// The extent is now in this state, with so many bytes used behind its header.
+    pub fn set_extent(&self, id: ExtentId, state: ExtentState, used: u64) {
+        self.tables.write().usage(id, |usage| (usage.state, usage.used) = (state, used));
     }
 
     pub fn get(&self, id: ChunkId) -> Option<Location> {
-        let key = Key::new(id);
-        self.shard(&key).read().get(&key).copied()
+        self.tables.read().chunks.get(&id.into()).copied()
     }
 
-    /// The extent with this number, if it can be read.
-    pub fn extent(&self, id: ExtentId) -> Option<Arc<Extent>> {
-        self.extents.read().get(&id).cloned()
+    /// Where the chunk lies, and the extent to read it from.
+    pub fn find(&self, id: ChunkId) -> Option<(Location, Arc<Extent>)> {
+        let tables = self.tables.read();
+        let location = *tables.chunks.get(&id.into())?;
+        tables.extents.get(&location.extent).map(|held| (location, Arc::clone(&held.extent)))
     }
 
     /// From now on the chunk is at `location`, which is durable.
     pub fn insert(&self, id: ChunkId, location: Location) {
-        let key = Key::new(id);
-        self.shard(&key).write().insert(key, location);
+        self.tables.write().insert(id.into(), location);
     }
 
-    /// Forgets a record found damaged, unless another has taken its place.
+    /// Gives up a record found damaged, unless another has taken its place.
     pub fn forget(&self, id: ChunkId, damaged: Location) {
-        let key = Key::new(id);
-        let mut shard = self.shard(&key).write();
-        if shard.get(&key) == Some(&damaged) {
-            shard.remove(&key);
+        let (key, mut tables) = (Key::from(id), self.tables.write());
+        if tables.chunks.get(&key) == Some(&damaged) {
+            tables.chunks.remove(&key);
+            tables.dies(damaged);
+            tables.corrupt.insert(key, damaged);
+            tables.usage(damaged.extent, |usage| usage.corrupt += 1);
         }
+    }
+
+    /// Forgets chunks that nobody needs any more. Returns the bytes of their records.
+    pub fn free(&self, ids: &[ChunkId]) -> u64 {
+        let mut bytes = 0;
+        for batch in ids.chunks(FREED_AT_ONCE_MAX) {
+            let mut tables = self.tables.write();
+            for key in batch.iter().copied().map(Key::from) {
+                tables.settle(key);
+                if let Some(dead) = tables.chunks.remove(&key) {
+                    tables.dies(dead);
+                    bytes += record_bytes(dead.len);
+                }
+            }
+        }
+        bytes
+    }
+
+    /// The first `max` chunks behind `after`, in the order of their ids.
+    pub fn page(&self, after: Option<ChunkId>, max: usize) -> Vec<ChunkId> {
+        let from = after.map_or(Unbounded, |after| Excluded(Key::from(after)));
+        self.tables.read().chunks.range((from, Unbounded)).take(max).map(|(key, _)| (*key).into()).collect()
     }
 
     /// Number of chunks.
     pub fn chunks(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
+        self.tables.read().chunks.len()
+    }
+
+    /// Number of chunks whose last record is damaged.
+    pub fn corrupt(&self) -> usize {
+        self.tables.read().corrupt.len()
     }
 
     /// Number of extents.
     pub fn extents(&self) -> usize {
-        self.extents.read().len()
+        self.tables.read().extents.len()
+    }
+
+    /// What each extent holds, the oldest first.
+    pub fn usages(&self) -> Vec<(ExtentId, Usage)> {
+        self.tables.read().extents.iter().map(|(id, held)| (*id, held.usage)).collect()
+    }
+}
+
+#[cfg(test)]
+impl Index {
+    /// What each extent holds, counted anew from the chunks.
+    pub fn recount(&self) -> BTreeMap<ExtentId, (u64, u32)> {
+        let tables = self.tables.read();
+        let mut counted: BTreeMap<_, _> = tables.extents.keys().map(|id| (*id, (0, 0))).collect();
+        for location in tables.chunks.values() {
+            counted.entry(location.extent).or_default().0 += record_bytes(location.len);
+        }
+        for location in tables.corrupt.values() {
+            counted.entry(location.extent).or_default().1 += 1;
+        }
+        counted
     }
 }

@@ -12,7 +12,7 @@ use crate::{
         recover::{Recovered, recover},
         writer::{Job, Message, Writer},
     },
-    limits::{CHUNK_BYTES_MAX, CHUNK_READS_MAX, CHUNK_WRITE_BYTES_MAX, CHUNK_WRITES_QUEUED_MAX},
+    limits::{CHUNK_BYTES_MAX, CHUNK_READS_MAX, CHUNK_WRITE_BYTES_MAX, CHUNK_WRITES_QUEUED_MAX, DISK_RESERVE_BYTES},
 };
 use bulkhead_model::NodeId;
 use bulkhead_service::{Env, env::Clock};
@@ -33,12 +33,20 @@ pub struct LocalConfig {
     pub chunk_bytes: u32,
 }
 
+impl LocalConfig {
+    /// Below so many free bytes no extent is begun.
+    pub fn reserve_bytes(&self) -> u64 {
+        DISK_RESERVE_BYTES
+    }
+}
+
 /// Put and read chunks on one disk.
 pub struct LocalStore {
-    config: LocalConfig,
-    clock: Clock,
-    index: Arc<Index>,
-    health: Arc<DiskHealth>,
+    pub(super) config: LocalConfig,
+    pub(super) clock: Clock,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) index: Arc<Index>,
+    pub(super) health: Arc<DiskHealth>,
     queue: mpsc::Sender<Message>,
     write_bytes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
@@ -65,13 +73,13 @@ impl LocalStore {
             })??
         };
         tracing::info!(?recovered, extents = index.extents(), "the chunk store is open");
-        let health = Arc::new(DiskHealth::default());
+        let health = Arc::new(DiskHealth::new(env.clock.now()));
         if recovered.suspect {
             health.failed("opening", &"an extent could not be synced, sealed or removed");
         }
         let (queue, receiver) = mpsc::channel(CHUNK_WRITES_QUEUED_MAX);
         let writer = Writer {
-            disk,
+            disk: Arc::clone(&disk),
             index: Arc::clone(&index),
             health: Arc::clone(&health),
             node: config.node,
@@ -87,6 +95,7 @@ impl LocalStore {
         Ok(Self {
             config,
             clock: env.clock.clone(),
+            disk,
             index,
             health,
             queue,
@@ -125,24 +134,36 @@ impl LocalStore {
         if !self.has(id) {
             return Err(ReadError::Missing);
         }
+        let begun = self.clock.now();
+        let outcome = self.reading(deadline, move |index| reader::read(index, id, &range)).await;
+        metrics::histogram!("bulkhead_chunk_read_seconds").record(self.clock.now().duration_since(begun));
+        outcome
+    }
+
+    /// Does `work`, which reads from the disk, when it is its turn.
+    pub(super) async fn reading<T: Send + 'static>(
+        &self,
+        deadline: Instant,
+        work: impl FnOnce(&Index) -> Result<T, ReadError> + Send + 'static,
+    ) -> Result<T, ReadError> {
         let read = async {
             let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| ReadError::Stopping)?;
-            let index = Arc::clone(&self.index);
+            let (index, health, clock) = (Arc::clone(&self.index), Arc::clone(&self.health), self.clock.clone());
             // The permit goes along: a read that nobody waits for any more still counts until it ends.
             let blocking = tokio::task::spawn_blocking(move || {
-                let blocks = reader::read(&index, id, &range);
+                let begun = clock.now();
+                let outcome = work(&index);
+                let now = clock.now();
+                health.reads.record(now, now.duration_since(begun));
+                if let Err(ReadError::Damaged(why)) = &outcome {
+                    health.damaged(why);
+                }
                 drop(permit);
-                blocks
+                outcome
             });
             blocking.await.map_err(|_| ReadError::Stopping)?
         };
-        let begun = self.clock.now();
-        let outcome = timeout_at(deadline, read).await.unwrap_or(Err(ReadError::Deadline));
-        metrics::histogram!("bulkhead_chunk_read_seconds").record(self.clock.now().duration_since(begun));
-        if let Err(ReadError::Damaged(why)) = &outcome {
-            self.health.damaged(why);
-        }
-        outcome
+        timeout_at(deadline, read).await.unwrap_or(Err(ReadError::Deadline))
     }
 
     /// Whether the chunk is durable here.

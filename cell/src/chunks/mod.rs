@@ -2,18 +2,21 @@
 //!
 //! ```text
 //! ChunkStore (replicate) ─ put, get ─► LocalStore (local) ─► writer ─► Disk
-//!        │                                   └─ reader ─ index ◄─ recover ◄─ scan
+//!        │                       │           └─ reader ─ index ◄─ recover ◄─ scan
+//!        │                       └─ figures: page, free, verify
 //!        └─► Remote (other nodes)
 //! ```
 
 pub mod disk;
 pub mod error;
 pub mod extent;
+pub mod figures;
 pub mod format;
 mod get;
 pub mod health;
 pub mod id;
 pub mod index;
+pub mod latency;
 pub mod local;
 pub mod payload;
 pub mod placement;
@@ -31,6 +34,7 @@ mod writer;
 mod tests;
 
 pub use error::{CopyError, GetError, OpenError, PutError, ReadError};
+pub use figures::{DiskFigures, ExtentFigures, Health};
 pub use id::ChunkId;
 pub use local::{LocalConfig, LocalStore};
 pub use placement::Topology;

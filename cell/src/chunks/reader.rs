@@ -6,38 +6,52 @@
 use crate::chunks::{
     ChunkId, ReadError,
     extent::Extent,
-    format::{RECORD_HEAD_BYTES, RecordHead, decode_table, head_and_table_bytes},
+    format::{RECORD_HEAD_BYTES, RecordHead, decode_table, head_and_table_bytes, record_bytes},
     index::{Index, Location},
     payload::{BLOCK_BYTES, Blocks, Payload, covering},
 };
 use bytes::Bytes;
-use std::{io, ops::Range, sync::Arc};
+use std::{io, ops::Range};
 
 /// The blocks that cover bytes `range` of the chunk.
 ///
 /// # Errors
 /// [`ReadError::Damaged`] when the record cannot be read or does not verify.
 pub fn read(index: &Index, id: ChunkId, range: &Range<u32>) -> Result<Blocks, ReadError> {
-    let location = index.get(id).ok_or(ReadError::Missing)?;
+    let (location, extent) = index.find(id).ok_or(ReadError::Missing)?;
     if range.start >= range.end || range.end > location.len {
         return Err(ReadError::Range { range: range.clone(), len: location.len });
     }
-    let extent = index.extent(location.extent).ok_or(ReadError::Missing)?;
-    let blocks = read_record(&extent, id, &location, range);
-    match &blocks {
-        Ok(blocks) => {
-            metrics::counter!("bulkhead_chunk_bytes_read_total").increment(blocks.payload.data().len() as u64)
-        }
-        Err(why) => {
-            metrics::counter!("bulkhead_chunk_damaged_total").increment(1);
-            tracing::error!(chunk = %id, extent = %location.extent, offset = location.offset(), %why, "a chunk's local copy is damaged");
-            index.forget(id, location);
-        }
-    }
-    blocks.map_err(ReadError::Damaged)
+    let blocks = read_record(&extent, id, &location, range).map_err(|why| give_up(index, id, location, why))?;
+    metrics::counter!("bulkhead_chunk_bytes_read_total").increment(blocks.payload.data().len() as u64);
+    Ok(blocks)
 }
 
-fn read_record(extent: &Arc<Extent>, id: ChunkId, location: &Location, range: &Range<u32>) -> Result<Blocks, String> {
+/// Reads the whole chunk from the medium. Returns the length of its payload.
+///
+/// # Errors
+/// [`ReadError::Damaged`] when the record cannot be read or does not verify.
+pub fn verify(index: &Index, id: ChunkId) -> Result<u32, ReadError> {
+    let (location, extent) = index.find(id).ok_or(ReadError::Missing)?;
+    read_medium(&extent, id, &location).map_err(|why| give_up(index, id, location, why))?;
+    Ok(location.len)
+}
+
+/// The whole chunk, from the medium.
+fn read_medium(extent: &Extent, id: ChunkId, location: &Location) -> Result<Blocks, String> {
+    let end = location.offset() + record_bytes(location.len);
+    extent.file.forget_cached(location.offset()..end).map_err(|error| error.to_string())?;
+    read_record(extent, id, location, &(0..location.len))
+}
+
+fn give_up(index: &Index, id: ChunkId, damaged: Location, why: String) -> ReadError {
+    metrics::counter!("bulkhead_chunk_damaged_total").increment(1);
+    tracing::error!(chunk = %id, extent = %damaged.extent, offset = damaged.offset(), %why, "a chunk's local copy is damaged");
+    index.forget(id, damaged);
+    ReadError::Damaged(why)
+}
+
+fn read_record(extent: &Extent, id: ChunkId, location: &Location, range: &Range<u32>) -> Result<Blocks, String> {
     let blocks = covering(range);
     let (from, to) = (blocks.start * BLOCK_BYTES, (blocks.end * BLOCK_BYTES).min(location.len as usize));
     let payload_at = head_and_table_bytes(location.len);

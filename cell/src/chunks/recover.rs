@@ -8,8 +8,8 @@ use crate::chunks::{
     disk::{Disk, DiskFile},
     extent::{Extent, ExtentId, FileName},
     format::{ExtentHeader, FORMAT_VERSION, FooterEntry, FormatError, PAGE_BYTES, Trailer, decode_entries},
-    index::{Index, Location},
-    scan::scan,
+    index::{ExtentState, Index, Location, Usage},
+    scan::{Scanned, scan},
 };
 use bulkhead_model::NodeId;
 use std::{io, sync::Arc};
@@ -79,8 +79,9 @@ fn recover_extent(
         Ok(Err(_)) | Err(_) => None,
     };
     if let Some((trailer, entries)) = read_footer(&*file, len) {
+        let used = trailer.entries_offset.saturating_sub(PAGE_BYTES);
         let extent = Arc::new(Extent { id, nonce: trailer.nonce, file });
-        add(index, extent, &entries);
+        add(index, extent, &entries, Usage::new(ExtentState::Sealed, used));
     } else if let Some(header) = header {
         recover_unsealed(disk, Extent { id, nonce: header.nonce, file }, index, found);
     } else {
@@ -96,7 +97,7 @@ fn recover_unsealed(disk: &dyn Disk, extent: Extent, index: &Index, found: &mut 
         tracing::error!(extent = ?extent, %error, "an extent could not be synced");
         found.suspect = true;
     }
-    let scanned = match extent.file.forget_cached().and_then(|()| scan(&*extent.file, extent.nonce)) {
+    let scanned = match scan_medium(&extent) {
         Ok(scanned) => scanned,
         Err(error) => return damaged(extent.id, &error, found),
     };
@@ -105,16 +106,29 @@ fn recover_unsealed(disk: &dyn Disk, extent: Extent, index: &Index, found: &mut 
     if scanned.end == PAGE_BYTES {
         return remove(disk, &extent.id.to_string(), found);
     }
-    let extent = Arc::new(extent);
-    add(index, Arc::clone(&extent), &scanned.entries);
+    let state = seal(&extent, &scanned);
+    found.suspect |= state != ExtentState::Sealed;
+    let used = if state == ExtentState::Sealed { scanned.end } else { scanned.len }.saturating_sub(PAGE_BYTES);
+    add(index, Arc::new(extent), &scanned.entries, Usage::new(state, used));
+}
+
+/// What the medium holds, whatever memory says.
+fn scan_medium(extent: &Extent) -> io::Result<Scanned> {
+    extent.file.forget_cached(0..extent.file.len()?)?;
+    scan(&*extent.file, extent.nonce)
+}
+
+fn seal(extent: &Extent, scanned: &Scanned) -> ExtentState {
     if scanned.unreadable > 0 {
         tracing::error!(extent = ?extent, unreadable = scanned.unreadable, "an extent is not wholly readable: it stays unsealed");
-        found.suspect = true;
-        return;
+        return ExtentState::Unreadable;
     }
-    if let Err(error) = extent.seal(&scanned.entries, scanned.end) {
-        tracing::error!(extent = ?extent, %error, "an extent could not be sealed");
-        found.suspect = true;
+    match extent.seal(&scanned.entries, scanned.end) {
+        Ok(()) => ExtentState::Sealed,
+        Err(error) => {
+            tracing::error!(extent = ?extent, %error, "an extent could not be sealed");
+            ExtentState::Failed
+        }
     }
 }
 
@@ -131,9 +145,9 @@ fn read(file: &dyn DiskFile, offset: u64, len: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn add(index: &Index, extent: Arc<Extent>, entries: &[FooterEntry]) {
+fn add(index: &Index, extent: Arc<Extent>, entries: &[FooterEntry], usage: Usage) {
     let id = extent.id;
-    index.add_extent(extent);
+    index.add_extent(extent, usage);
     for entry in entries {
         index.insert(entry.head.id, Location::new(id, entry));
     }

@@ -26,6 +26,8 @@ pub struct Scanned {
     pub unreadable: usize,
     /// Behind everything that is not zero: here a footer may be written without overwriting anything.
     pub end: u64,
+    /// Of the file.
+    pub len: u64,
 }
 
 /// Reads the records of the file, which begin with heads of this `nonce`.
@@ -35,7 +37,7 @@ pub struct Scanned {
 pub fn scan(file: &dyn DiskFile, nonce: u64) -> io::Result<Scanned> {
     let len = file.len()?;
     let mut window = Window { file, len, start: 0, bytes: Vec::new() };
-    let mut found = Scanned { end: PAGE_BYTES, ..Scanned::default() };
+    let mut found = Scanned { end: PAGE_BYTES, len, ..Scanned::default() };
     let mut offset = PAGE_BYTES;
     while offset + PAGE_BYTES <= len {
         let (taken, blank) = match window.at(offset, PAGE_BYTES) {

@@ -11,7 +11,7 @@ use crate::{
         extent::{Extent, ExtentId},
         format::{FooterEntry, PAGE_BYTES, RecordHead, encode_table, footer_bytes, head_and_table_bytes, record_bytes},
         health::DiskHealth,
-        index::{Index, Location},
+        index::{ExtentState, Index, Location, Usage},
         payload::Chunk,
     },
     limits::{CHUNK_BATCH_BYTES_MAX, DISK_RESERVE_BYTES},
@@ -178,7 +178,7 @@ impl Writer {
         let id = ExtentId(self.next);
         self.next += 1;
         let extent = Arc::new(Extent::create(&*self.disk, self.node, id, self.rng.u64(), self.extent_bytes)?);
-        self.index.add_extent(Arc::clone(&extent));
+        self.index.add_extent(Arc::clone(&extent), Usage::new(ExtentState::Open, 0));
         Ok(OpenExtent { extent, tail: PAGE_BYTES, entries: Vec::new() })
     }
 
@@ -188,20 +188,22 @@ impl Writer {
         let bytes = records.iter().map(|record| u64::from(record.head.len)).sum::<u64>();
         let entries = open.place(&records);
         let written = self.timed("bulkhead_chunk_write_seconds", || write_records(&open.extent, &entries, &records));
-        let synced = written.and_then(|()| self.timed("bulkhead_chunk_sync_seconds", || open.extent.file.sync()));
+        let synced = written.and_then(|()| self.sync(&open.extent));
         if let Err(error) = synced {
             // The extent is not put back: whatever it holds behind the last acknowledged record is unknown.
             self.report("writing chunks", &error);
+            self.fails(&open);
             return fail(records, &copy_error(&error));
         }
         metrics::counter!("bulkhead_chunk_syncs_total").increment(1);
         metrics::counter!("bulkhead_chunk_bytes_written_total").increment(bytes);
         metrics::histogram!("bulkhead_chunk_batch_chunks").record(u32::try_from(records.len()).unwrap_or(u32::MAX));
-        for entry in &entries {
-            self.index.insert(entry.head.id, Location::new(open.extent.id, entry));
-        }
         if let Some(last) = entries.last() {
             open.tail = last.offset + record_bytes(last.head.len);
+            self.index.set_extent(open.extent.id, ExtentState::Open, open.tail - PAGE_BYTES);
+        }
+        for entry in &entries {
+            self.index.insert(entry.head.id, Location::new(open.extent.id, entry));
         }
         open.entries.extend(entries);
         self.open = Some(open);
@@ -212,11 +214,19 @@ impl Writer {
 
     /// Ends the open extent. Its records are durable whether or not the footer gets there.
     fn seal(&mut self) {
-        if let Some(open) = self.open.take()
-            && let Err(error) = open.extent.seal(&open.entries, open.tail)
-        {
-            self.report("sealing an extent", &error);
+        let Some(open) = self.open.take() else { return };
+        match open.extent.seal(&open.entries, open.tail) {
+            Ok(()) => self.index.set_extent(open.extent.id, ExtentState::Sealed, open.tail - PAGE_BYTES),
+            Err(error) => {
+                self.report("sealing an extent", &error);
+                self.fails(&open);
+            }
         }
+    }
+
+    /// Nothing more goes to this extent: what is not acknowledged of its preallocated space is lost to it.
+    fn fails(&self, open: &OpenExtent) {
+        self.index.set_extent(open.extent.id, ExtentState::Failed, self.extent_bytes - PAGE_BYTES);
     }
 
     fn report(&self, what: &'static str, error: &io::Error) {
@@ -225,6 +235,14 @@ impl Writer {
         } else {
             self.health.failed(what, error);
         }
+    }
+
+    fn sync(&self, extent: &Extent) -> io::Result<()> {
+        let begun = self.clock.now();
+        let outcome = self.timed("bulkhead_chunk_sync_seconds", || extent.file.sync());
+        let now = self.clock.now();
+        self.health.syncs.record(now, now.duration_since(begun));
+        outcome
     }
 
     fn timed<T>(&self, histogram: &'static str, work: impl FnOnce() -> T) -> T {

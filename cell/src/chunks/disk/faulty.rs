@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::{self, IoSlice},
-    ops::RangeInclusive,
+    ops::{Range, RangeInclusive},
     sync::Arc,
 };
 
@@ -122,6 +122,15 @@ impl FaultyDisk {
                     *byte ^= 1 << (bit % 8);
                 }
             }
+        }
+    }
+
+    /// Flips a bit on the medium, which memory does not know of as long as it holds the page.
+    pub fn flip_medium(&self, name: &str, bit: usize) {
+        if let Some(content) = self.state.lock().files.get(name)
+            && let Some(byte) = content.lock().medium.get_mut(bit / 8)
+        {
+            *byte ^= 1 << (bit % 8);
         }
     }
 
@@ -307,18 +316,18 @@ impl DiskFile for FaultyFile {
         outcome
     }
 
-    fn forget_cached(&self) -> io::Result<()> {
+    fn forget_cached(&self, range: Range<u64>) -> io::Result<()> {
         self.disk.enter(|_| None)?;
-        let content = &mut *self.content.lock();
-        let dirty = std::mem::take(&mut content.dirty);
-        let memory = std::mem::replace(&mut content.memory, content.medium.clone());
-        content.memory.resize(memory.len(), 0);
+        let Content { memory, medium, dirty } = &mut *self.content.lock();
+        let end = position(range.end)?.min(memory.len());
+        let Some(touched) = sectors(position(range.start)?, end) else { return Ok(()) };
         // As a kernel does: what is still to be written stays in memory.
-        for sector in &dirty {
+        for sector in touched.filter(|sector| !dirty.contains(sector)) {
             let (from, to) = (sector * SECTOR, ((sector + 1) * SECTOR).min(memory.len()));
-            content.memory[from..to].copy_from_slice(&memory[from..to]);
+            let durable = to.min(medium.len()).max(from);
+            memory[from..to].fill(0);
+            memory[from..durable].copy_from_slice(&medium[from..durable]);
         }
-        content.dirty = dirty;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ pub use real::RealDisk;
 
 use std::{
     io::{self, IoSlice},
+    ops::Range,
     sync::Arc,
 };
 
@@ -59,8 +60,9 @@ pub trait DiskFile: Send + Sync {
     /// nothing of them either: never retry.
     fn sync(&self) -> io::Result<()>;
 
-    /// Makes later reads come from the medium and not from memory: after a failed [`DiskFile::sync`], memory may hold what the medium does not.
-    fn forget_cached(&self) -> io::Result<()>;
+    /// Makes later reads of bytes `range` come from the medium and not from memory: after a failed [`DiskFile::sync`], memory may hold what the
+    /// medium does not, and what the medium has lost memory may still have. What is not written yet stays in memory.
+    fn forget_cached(&self, range: Range<u64>) -> io::Result<()>;
 
     /// Cuts the file behind `len` bytes, or extends it with zeros.
     fn set_len(&self, len: u64) -> io::Result<()>;

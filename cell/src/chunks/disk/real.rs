@@ -6,6 +6,8 @@ use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use std::{
     fs::{File, OpenOptions},
     io::{self, IoSlice},
+    num::NonZeroU64,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -124,8 +126,10 @@ impl DiskFile for RealFile {
         Ok(rustix::fs::fdatasync(&self.file)?)
     }
 
-    fn forget_cached(&self) -> io::Result<()> {
-        Ok(rustix::fs::fadvise(&self.file, 0, None, Advice::DontNeed)?)
+    fn forget_cached(&self, range: Range<u64>) -> io::Result<()> {
+        // A length of zero would mean everything behind.
+        let Some(len) = NonZeroU64::new(range.end.saturating_sub(range.start)) else { return Ok(()) };
+        Ok(rustix::fs::fadvise(&self.file, range.start, Some(len), Advice::DontNeed)?)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {

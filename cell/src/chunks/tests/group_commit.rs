@@ -32,7 +32,7 @@ fn run(disk: &FaultyDisk, chunks: Vec<Chunk>, prepare: impl FnOnce(&mut Vec<Outc
     let writer = Writer {
         disk: Arc::new(disk.clone()),
         index: Arc::new(Index::default()),
-        health: Arc::new(DiskHealth::default()),
+        health: Arc::new(DiskHealth::new(env.clock.now())),
         node: NodeId(1),
         extent_bytes: EXTENT_BYTES,
         clock: env.clock,

@@ -4,6 +4,7 @@ mod crashes;
 mod damage;
 mod faults;
 mod group_commit;
+mod jobs;
 mod model;
 mod real;
 mod replication;
