@@ -81,12 +81,25 @@ const _: () = assert!(CHUNK_BYTES_MAX as usize <= CHUNK_WRITE_BYTES_MAX);
 pub const CHUNK_BATCH_BYTES_MAX: usize = 16 << 20;
 /// Local reads of chunks at a time; each holds at most one chunk in memory.
 pub const CHUNK_READS_MAX: usize = 32;
-/// Kept free on the disk for Raft, the index, deletes and compaction: no new extent is begun that would touch it.
+/// Kept free on the disk for Raft, the index and deletes: no extent is begun that would touch it, and for ordinary writes none that would not
+/// leave one for compaction besides.
 pub const DISK_RESERVE_BYTES: u64 = 1 << 30;
 /// Chunks forgotten at a time: readers wait meanwhile.
 pub const FREED_AT_ONCE_MAX: usize = 1_000;
 /// How far back a disk's slowness is looked for.
 pub const LATENCY_WINDOW: Duration = Duration::from_secs(60);
+/// An extent of which a smaller share is alive is compacted.
+pub const COMPACTION_LIVE_PERCENT: u128 = 70;
+/// The open extent is compacted as well once this fraction of an extent is dead in it.
+pub const OPEN_EXTENT_DEAD_FRACTION: u64 = 8;
+/// Payload that compaction copies under one sync: what an ordinary write may have to wait for.
+pub const COMPACTION_BATCH_BYTES: u64 = 4 << 20;
+/// The fastest that compaction may copy, whatever it is asked for.
+pub const COMPACTION_BYTES_PER_SECOND_MAX: u64 = 256 << 20;
+/// Extents in trash. Compaction waits when there are as many. After a crash the copies of what they hold are read once.
+pub const TRASH_EXTENTS_MAX: usize = 4;
+/// Chunks that are asked about at a time before an extent is removed.
+pub const INSPECTED_AT_ONCE_MAX: usize = 1_000;
 /// Extents given up after an I/O error before the disk takes no more writes: each holds its preallocated space until the restart.
 pub const EXTENT_FAILURES_MAX: u32 = 8;
 /// Bytes of third copies that go on after their put has returned.

@@ -9,6 +9,7 @@ use crate::chunks::{
     health::DiskState,
     index::{ExtentState, Usage},
     latency::Latency,
+    local::Parts,
     reader,
 };
 use tokio::time::Instant;
@@ -51,10 +52,15 @@ pub struct DiskFigures {
     pub chunks: usize,
     /// Chunks of which no whole record is known here any more.
     pub corrupt: usize,
+    /// Extents that are emptied and not removed yet, and what they take.
+    pub trash_extents: usize,
+    pub trash_bytes: u64,
     /// What may still be allocated on the disk. None when the disk does not say.
     pub free_bytes: Option<u64>,
     /// Below so many free bytes, writes are refused.
     pub reserve_bytes: u64,
+    /// Whether writes are refused for this reason now.
+    pub full: bool,
     /// Whether the disk is suspect, and why.
     pub state: DiskState,
     /// Of fsyncs, over the last minute.
@@ -66,14 +72,14 @@ pub struct DiskFigures {
 impl LocalStore {
     /// The first `max` chunks behind `after` that are here, in the order of their ids. Fewer than `max` means that there are no more.
     pub fn page(&self, after: Option<ChunkId>, max: usize) -> Vec<ChunkId> {
-        self.index.page(after, max)
+        self.parts.index.page(after, max)
     }
 
     /// Forgets chunks that nobody needs: they can no longer be read, and compaction gives their bytes back. Returns how many bytes.
     ///
     /// Ids that are not here are passed over. A restart brings back what was not compacted yet.
     pub fn free(&self, ids: &[ChunkId]) -> u64 {
-        let bytes = self.index.free(ids);
+        let bytes = self.parts.index.free(ids);
         metrics::counter!("bulkhead_chunk_bytes_freed_total").increment(bytes);
         bytes
     }
@@ -100,15 +106,19 @@ impl LocalStore {
     /// How the disk and its extents are now. Asks the disk for its free space, and reads nothing else.
     pub fn figures(&self) -> DiskFigures {
         let now = self.clock.now();
+        let Parts { disk, index, health, trash } = &self.parts;
         DiskFigures {
-            extents: self.index.usages().into_iter().map(ExtentFigures::new).collect(),
-            chunks: self.index.chunks(),
-            corrupt: self.index.corrupt(),
-            free_bytes: self.disk.free_bytes().ok(),
+            extents: index.usages().into_iter().map(ExtentFigures::new).collect(),
+            chunks: index.chunks(),
+            corrupt: index.corrupt(),
+            trash_extents: trash.len(),
+            trash_bytes: trash.bytes(),
+            free_bytes: disk.free_bytes().ok(),
             reserve_bytes: self.config.reserve_bytes(),
-            state: self.health.state(),
-            sync: self.health.syncs.p99(now),
-            read: self.health.reads.p99(now),
+            full: health.is_full(),
+            state: health.state(),
+            sync: health.syncs.p99(now),
+            read: health.reads.p99(now),
         }
     }
 }

@@ -5,7 +5,10 @@ use crate::{
     limits::EXTENT_FAILURES_MAX,
 };
 use parking_lot::Mutex;
-use std::fmt::Display;
+use std::{
+    fmt::Display,
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 use tokio::time::Instant;
 
 /// How far the disk is trusted.
@@ -27,17 +30,36 @@ pub enum DiskState {
 #[derive(Debug)]
 pub struct DiskHealth {
     state: Mutex<DiskState>,
+    /// Whether ordinary writes would touch the reserve.
+    full: AtomicBool,
     pub syncs: Window,
     pub reads: Window,
 }
 
 impl DiskHealth {
     pub fn new(now: Instant) -> Self {
-        Self { state: Mutex::default(), syncs: Window::new(now), reads: Window::new(now) }
+        Self { state: Mutex::default(), full: AtomicBool::new(false), syncs: Window::new(now), reads: Window::new(now) }
     }
 
     pub fn state(&self) -> DiskState {
         self.state.lock().clone()
+    }
+
+    /// Whether the last write that looked for room found the disk at its reserve.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Relaxed)
+    }
+
+    /// Notes whether ordinary writes have reached the reserve.
+    pub fn set_full(&self, full: bool) {
+        if self.full.swap(full, Relaxed) != full {
+            metrics::gauge!("bulkhead_chunk_disk_full").set(if full { 1.0 } else { 0.0 });
+            if full {
+                tracing::warn!("the chunk disk has reached its reserve: it takes no more writes");
+            } else {
+                tracing::info!("the chunk disk has room again");
+            }
+        }
     }
 
     /// Counts an I/O error.

@@ -67,8 +67,8 @@ impl From<Key> for ChunkId {
 /// What may be done with an extent.
 ///
 /// ```text
-///  Open ─► Sealed      Unreadable: only at open, and until the next
-///    └───► Failed
+///  Open ─► Sealed ─► trash
+///    └───► Failed ────┘ └─► Kept      to stay until the next open
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExtentState {
@@ -78,8 +78,8 @@ pub enum ExtentState {
     Sealed,
     /// A write, a sync or its sealing failed: it has no footer, and nothing more is written to it.
     Failed,
-    /// Parts of it could not be read at open: it may hold chunks that nobody knows of, so it is kept as it is.
-    Unreadable,
+    /// Parts of it could not be read, so that it may hold chunks that nobody knows of; or it could not be renamed. It is left as it is.
+    Kept,
 }
 
 /// What an extent holds. Bytes are those of whole records, heads and padding included.
@@ -106,9 +106,27 @@ impl Usage {
     }
 }
 
-struct Held {
-    extent: Arc<Extent>,
-    usage: Usage,
+/// An extent, and what is known of it.
+#[derive(Clone)]
+pub struct Held {
+    pub extent: Arc<Extent>,
+    pub usage: Usage,
+    /// Every record that was acknowledged, when no footer says it.
+    pub entries: Option<Arc<[FooterEntry]>>,
+}
+
+impl Held {
+    pub fn new(extent: Arc<Extent>, usage: Usage) -> Self {
+        Self { extent, usage, entries: None }
+    }
+
+    fn is_empty(&self) -> bool {
+        let ended = match self.usage.state {
+            ExtentState::Sealed | ExtentState::Failed => true,
+            ExtentState::Open | ExtentState::Kept => false,
+        };
+        ended && self.usage.live == 0 && self.usage.corrupt == 0
+    }
 }
 
 /// All extents, and the chunks in them.
@@ -153,13 +171,43 @@ impl Tables {
 }
 
 impl Index {
-    pub fn add_extent(&self, extent: Arc<Extent>, usage: Usage) {
-        self.tables.write().extents.insert(extent.id, Held { extent, usage });
+    pub fn add_extent(&self, held: Held) {
+        self.tables.write().extents.insert(held.extent.id, held);
+    }
+
+    /// What is known of an extent.
+    pub fn extent(&self, id: ExtentId) -> Option<Held> {
+        self.tables.read().extents.get(&id).cloned()
+    }
+
+    /// The extent, if nothing in it is needed and nothing will be written to it.
+    pub fn emptied(&self, id: ExtentId) -> Option<Held> {
+        self.extent(id).filter(Held::is_empty)
+    }
+
+    /// An extent that is in trash now.
+    pub fn remove_extent(&self, id: ExtentId) {
+        self.tables.write().extents.remove(&id);
+    }
+
+    /// An extent that was in trash.
+    pub fn put_back(&self, held: Held) {
+        let usage = Usage::new(held.usage.state, held.usage.used);
+        self.add_extent(Held { usage, ..held });
     }
 
     /// The extent is now in this state, with so many bytes used behind its header.
     pub fn set_extent(&self, id: ExtentId, state: ExtentState, used: u64) {
         self.tables.write().usage(id, |usage| (usage.state, usage.used) = (state, used));
+    }
+
+    /// Nothing more is written to the extent, and no footer says what is in it: `entries` does.
+    pub fn extent_failed(&self, id: ExtentId, used: u64, entries: &[FooterEntry]) {
+        let mut tables = self.tables.write();
+        tables.usage(id, |usage| (usage.state, usage.used) = (ExtentState::Failed, used));
+        if let Some(held) = tables.extents.get_mut(&id) {
+            held.entries = Some(entries.into());
+        }
     }
 
     pub fn get(&self, id: ChunkId) -> Option<Location> {
@@ -176,6 +224,24 @@ impl Index {
     /// From now on the chunk is at `location`, which is durable.
     pub fn insert(&self, id: ChunkId, location: Location) {
         self.tables.write().insert(id.into(), location);
+    }
+
+    /// The chunk is at `location`, unless another record of it is known.
+    pub fn insert_absent(&self, id: ChunkId, location: Location) {
+        let (key, mut tables) = (Key::from(id), self.tables.write());
+        if !tables.chunks.contains_key(&key) {
+            tables.insert(key, location);
+        }
+    }
+
+    /// The chunk has moved from `from` to `to`, which is durable. Does nothing, and says so, when it is no longer at `from`.
+    pub fn switch(&self, id: ChunkId, from: Location, to: Location) -> bool {
+        let (key, mut tables) = (Key::from(id), self.tables.write());
+        let there = tables.chunks.get(&key) == Some(&from);
+        if there {
+            tables.insert(key, to);
+        }
+        there
     }
 
     /// Gives up a record found damaged, unless another has taken its place.

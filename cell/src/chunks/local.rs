@@ -4,13 +4,15 @@ use crate::{
     chunks::{
         ChunkId, CopyError, OpenError, ReadError,
         disk::Disk,
+        extent::ExtentId,
         format::{PAGE_BYTES, footer_bytes, record_bytes},
         health::{DiskHealth, DiskState},
-        index::Index,
+        index::{Index, Location},
         payload::{Blocks, Chunk},
         reader,
         recover::{Recovered, recover},
-        writer::{Job, Message, Writer},
+        trash::Trash,
+        writer::{Job, Message, Stored, Writer},
     },
     limits::{CHUNK_BYTES_MAX, CHUNK_READS_MAX, CHUNK_WRITE_BYTES_MAX, CHUNK_WRITES_QUEUED_MAX, DISK_RESERVE_BYTES},
 };
@@ -34,19 +36,28 @@ pub struct LocalConfig {
 }
 
 impl LocalConfig {
-    /// Below so many free bytes no extent is begun.
+    /// What ordinary writes leave free: the share of Raft and the index, and an extent in which compaction can begin to make room.
     pub fn reserve_bytes(&self) -> u64 {
-        DISK_RESERVE_BYTES
+        DISK_RESERVE_BYTES.saturating_add(self.extent_bytes)
     }
+}
+
+/// What blocking work takes along.
+#[derive(Clone)]
+pub(super) struct Parts {
+    pub disk: Arc<dyn Disk>,
+    pub index: Arc<Index>,
+    pub health: Arc<DiskHealth>,
+    pub trash: Arc<Trash>,
 }
 
 /// Put and read chunks on one disk.
 pub struct LocalStore {
     pub(super) config: LocalConfig,
     pub(super) clock: Clock,
-    pub(super) disk: Arc<dyn Disk>,
-    pub(super) index: Arc<Index>,
-    pub(super) health: Arc<DiskHealth>,
+    pub(super) parts: Parts,
+    /// Held by whoever compacts or empties the trash.
+    pub(super) compacting: tokio::sync::Mutex<()>,
     queue: mpsc::Sender<Message>,
     write_bytes: Arc<Semaphore>,
     reads: Arc<Semaphore>,
@@ -84,6 +95,7 @@ impl LocalStore {
             health: Arc::clone(&health),
             node: config.node,
             extent_bytes: config.extent_bytes,
+            reserve_bytes: config.reserve_bytes(),
             clock: env.clock.clone(),
             rng: env.rng.clone(),
             queue: receiver,
@@ -95,9 +107,8 @@ impl LocalStore {
         Ok(Self {
             config,
             clock: env.clock.clone(),
-            disk,
-            index,
-            health,
+            parts: Parts { disk, index, health, trash: Arc::default() },
+            compacting: tokio::sync::Mutex::default(),
             queue,
             write_bytes: Arc::new(Semaphore::new(CHUNK_WRITE_BYTES_MAX)),
             reads: Arc::new(Semaphore::new(CHUNK_READS_MAX)),
@@ -111,6 +122,16 @@ impl LocalStore {
     /// # Errors
     /// [`CopyError`]; the chunk may be durable all the same.
     pub async fn put(&self, chunk: Chunk, deadline: Instant) -> Result<(), CopyError> {
+        self.store(chunk, None, deadline).await.map(drop)
+    }
+
+    /// Stores a chunk; one that is `moved_from` elsewhere enters the index later.
+    pub(super) async fn store(
+        &self,
+        chunk: Chunk,
+        moved_from: Option<Location>,
+        deadline: Instant,
+    ) -> Result<Stored, CopyError> {
         let bytes = chunk.payload.data().len();
         let size = CopyError::Size { bytes, max: self.config.chunk_bytes };
         let permits =
@@ -119,11 +140,18 @@ impl LocalStore {
             let budget =
                 Arc::clone(&self.write_bytes).acquire_many_owned(permits).await.map_err(|_| CopyError::Stopping)?;
             let (done, outcome) = oneshot::channel();
-            let job = Message::Write(Job { chunk, deadline, done, budget });
+            let job = Message::Write(Job { chunk, deadline, moved_from, done, budget });
             self.queue.send(job).await.map_err(|_| CopyError::Stopping)?;
             outcome.await.map_err(|_| CopyError::Stopping)?
         };
         timeout_at(deadline, write).await.unwrap_or(Err(CopyError::Deadline))
+    }
+
+    /// Seals the extent if it is the open one.
+    pub(super) async fn seal(&self, extent: ExtentId) -> Result<(), CopyError> {
+        let (done, sealed) = oneshot::channel();
+        self.queue.send(Message::Seal(extent, done)).await.map_err(|_| CopyError::Stopping)?;
+        sealed.await.map_err(|_| CopyError::Stopping)
     }
 
     /// The verified blocks that cover bytes `range` of a chunk.
@@ -148,7 +176,8 @@ impl LocalStore {
     ) -> Result<T, ReadError> {
         let read = async {
             let permit = Arc::clone(&self.reads).acquire_owned().await.map_err(|_| ReadError::Stopping)?;
-            let (index, health, clock) = (Arc::clone(&self.index), Arc::clone(&self.health), self.clock.clone());
+            let (index, health, clock) =
+                (Arc::clone(&self.parts.index), Arc::clone(&self.parts.health), self.clock.clone());
             // The permit goes along: a read that nobody waits for any more still counts until it ends.
             let blocking = tokio::task::spawn_blocking(move || {
                 let begun = clock.now();
@@ -168,12 +197,12 @@ impl LocalStore {
 
     /// Whether the chunk is durable here.
     pub fn has(&self, id: ChunkId) -> bool {
-        self.index.get(id).is_some()
+        self.parts.index.get(id).is_some()
     }
 
     /// How far the disk is trusted.
     pub fn disk_state(&self) -> DiskState {
-        self.health.state()
+        self.parts.health.state()
     }
 
     /// What was found at open.

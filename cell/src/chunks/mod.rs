@@ -3,10 +3,13 @@
 //! ```text
 //! ChunkStore (replicate) ─ put, get ─► LocalStore (local) ─► writer ─► Disk
 //!        │                       │           └─ reader ─ index ◄─ recover ◄─ scan
-//!        │                       └─ figures: page, free, verify
+//!        │                       ├─ figures: page, free, verify
+//!        │                       └─ compact ─► trash ─► removed
 //!        └─► Remote (other nodes)
 //! ```
 
+pub mod compact;
+mod contents;
 pub mod disk;
 pub mod error;
 pub mod extent;
@@ -28,14 +31,17 @@ pub mod repairs;
 pub mod replicate;
 mod scan;
 mod suspicion;
+pub mod trash;
 mod writer;
 
 #[cfg(test)]
 mod tests;
 
+pub use compact::{Budget, Compacted};
 pub use error::{CopyError, GetError, OpenError, PutError, ReadError};
 pub use figures::{DiskFigures, ExtentFigures, Health};
 pub use id::ChunkId;
 pub use local::{LocalConfig, LocalStore};
 pub use placement::Topology;
 pub use replicate::ChunkStore;
+pub use trash::{Emptied, Inspect};

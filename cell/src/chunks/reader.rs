@@ -27,6 +27,25 @@ pub fn read(index: &Index, id: ChunkId, range: &Range<u32>) -> Result<Blocks, Re
     Ok(blocks)
 }
 
+/// The whole payload of the record at `at`, if that is still the chunk's.
+///
+/// # Errors
+/// [`ReadError::Missing`] when it is not.
+pub fn read_at(index: &Index, id: ChunkId, at: Location) -> Result<Payload, ReadError> {
+    let (_, extent) = index.find(id).filter(|(location, _)| *location == at).ok_or(ReadError::Missing)?;
+    let blocks = read_record(&extent, id, &at, &(0..at.len)).map_err(|why| give_up(index, id, at, why))?;
+    Ok(blocks.payload)
+}
+
+/// Whether the medium has the chunk whole at `at`, which the index need not name yet.
+///
+/// # Errors
+/// [`ReadError::Damaged`] when it has not.
+pub fn verify_at(index: &Index, id: ChunkId, at: Location) -> Result<(), ReadError> {
+    let held = index.extent(at.extent).ok_or(ReadError::Missing)?;
+    read_medium(&held.extent, id, &at).map(drop).map_err(ReadError::Damaged)
+}
+
 /// Reads the whole chunk from the medium. Returns the length of its payload.
 ///
 /// # Errors

@@ -4,15 +4,16 @@
 //! that what the scan finds is what the medium holds: after a failed sync, memory may hold records that no disk has.
 
 use crate::chunks::{
-    OpenError,
-    disk::{Disk, DiskFile},
+    OpenError, contents,
+    disk::Disk,
     extent::{Extent, ExtentId, FileName},
-    format::{ExtentHeader, FORMAT_VERSION, FooterEntry, FormatError, PAGE_BYTES, Trailer, decode_entries},
-    index::{ExtentState, Index, Location, Usage},
-    scan::{Scanned, scan},
+    format::{ExtentHeader, FORMAT_VERSION, FooterEntry, FormatError, PAGE_BYTES},
+    index::{ExtentState, Held, Index, Location, Usage},
+    reader,
+    scan::Scanned,
 };
 use bulkhead_model::NodeId;
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 /// What was found, for the log and the metrics.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub struct Recovered {
     pub chunks: usize,
     /// Extents that had to be scanned.
     pub scanned: usize,
-    /// Records with a valid head and a bad payload in the scanned extents.
+    /// Records with a valid head and a bad payload, of those whose payload was read.
     pub damaged_records: usize,
     /// Extents of which nothing can be read. They are left alone; repair fetches their chunks from other nodes.
     pub damaged_extents: usize,
@@ -38,18 +39,40 @@ pub fn recover(disk: &dyn Disk, node: NodeId, index: &Index) -> Result<Recovered
     let mut names = disk.list().map_err(|source| OpenError::Io { what: "listing the extents", source })?;
     names.sort();
     let mut found = Recovered::default();
-    for name in names {
-        match FileName::parse(&name) {
+    for name in &names {
+        match FileName::parse(name) {
             FileName::Extent(id) => {
-                found.next = id.0.saturating_add(1);
+                found.next = found.next.max(id.0.saturating_add(1));
                 recover_extent(disk, node, id, index, &mut found)?;
             }
-            FileName::Unfinished => remove(disk, &name, &mut found),
+            FileName::Trash(id) => {
+                found.next = found.next.max(id.0.saturating_add(1));
+                if take_back(disk, id, &names, &mut found) {
+                    recover_extent(disk, node, id, index, &mut found)?;
+                }
+            }
+            FileName::Unfinished => remove(disk, name, &mut found),
             FileName::Foreign => tracing::warn!(name, "the chunk directory holds a foreign file"),
         }
     }
     found.chunks = index.chunks();
     Ok(found)
+}
+
+/// An extent that was in trash is used again: what was known of its records to be garbage is forgotten. Those that were moved count at their
+/// new places, which lie in younger extents.
+fn take_back(disk: &dyn Disk, id: ExtentId, names: &[String], found: &mut Recovered) -> bool {
+    if names.binary_search(&id.to_string()).is_ok() {
+        tracing::error!(extent = %id, "an extent is in use and in trash: what is in trash is left alone");
+        return false;
+    }
+    let renamed = disk.rename(&id.in_trash(), &id.to_string());
+    if let Err(error) = &renamed {
+        // All that was needed of it was moved before it came to trash. It is left for the next open.
+        tracing::error!(extent = %id, %error, "an extent could not be taken out of trash");
+        found.suspect = true;
+    }
+    renamed.is_ok()
 }
 
 fn recover_extent(
@@ -67,7 +90,7 @@ fn recover_extent(
             return Ok(());
         }
     };
-    let header = read(&*file, 0, PAGE_BYTES.min(len)).map(|page| ExtentHeader::decode(&page));
+    let header = contents::read(&*file, 0, PAGE_BYTES.min(len)).map(|page| ExtentHeader::decode(&page));
     let header = match header {
         Ok(Ok(header)) if header.node != node => {
             return Err(OpenError::OtherNode { expected: node.0, found: header.node.0 });
@@ -78,10 +101,10 @@ fn recover_extent(
         Ok(Ok(header)) => Some(header),
         Ok(Err(_)) | Err(_) => None,
     };
-    if let Some((trailer, entries)) = read_footer(&*file, len) {
+    if let Some((trailer, entries)) = contents::footer(&*file, len) {
         let used = trailer.entries_offset.saturating_sub(PAGE_BYTES);
         let extent = Arc::new(Extent { id, nonce: trailer.nonce, file });
-        add(index, extent, &entries, Usage::new(ExtentState::Sealed, used));
+        add(index, Held::new(extent, Usage::new(ExtentState::Sealed, used)), &entries, found);
     } else if let Some(header) = header {
         recover_unsealed(disk, Extent { id, nonce: header.nonce, file }, index, found);
     } else {
@@ -97,7 +120,7 @@ fn recover_unsealed(disk: &dyn Disk, extent: Extent, index: &Index, found: &mut 
         tracing::error!(extent = ?extent, %error, "an extent could not be synced");
         found.suspect = true;
     }
-    let scanned = match scan_medium(&extent) {
+    let scanned = match contents::scan_medium(&extent) {
         Ok(scanned) => scanned,
         Err(error) => return damaged(extent.id, &error, found),
     };
@@ -109,19 +132,14 @@ fn recover_unsealed(disk: &dyn Disk, extent: Extent, index: &Index, found: &mut 
     let state = seal(&extent, &scanned);
     found.suspect |= state != ExtentState::Sealed;
     let used = if state == ExtentState::Sealed { scanned.end } else { scanned.len }.saturating_sub(PAGE_BYTES);
-    add(index, Arc::new(extent), &scanned.entries, Usage::new(state, used));
-}
-
-/// What the medium holds, whatever memory says.
-fn scan_medium(extent: &Extent) -> io::Result<Scanned> {
-    extent.file.forget_cached(0..extent.file.len()?)?;
-    scan(&*extent.file, extent.nonce)
+    let entries = (state != ExtentState::Sealed).then(|| scanned.entries[..].into());
+    add(index, Held { extent: Arc::new(extent), usage: Usage::new(state, used), entries }, &scanned.entries, found);
 }
 
 fn seal(extent: &Extent, scanned: &Scanned) -> ExtentState {
     if scanned.unreadable > 0 {
         tracing::error!(extent = ?extent, unreadable = scanned.unreadable, "an extent is not wholly readable: it stays unsealed");
-        return ExtentState::Unreadable;
+        return ExtentState::Kept;
     }
     match extent.seal(&scanned.entries, scanned.end) {
         Ok(()) => ExtentState::Sealed,
@@ -132,24 +150,19 @@ fn seal(extent: &Extent, scanned: &Scanned) -> ExtentState {
     }
 }
 
-fn read_footer(file: &dyn DiskFile, len: u64) -> Option<(Trailer, Vec<FooterEntry>)> {
-    let trailer_at = len.checked_sub(PAGE_BYTES)?;
-    let trailer = Trailer::decode(&read(file, trailer_at, PAGE_BYTES).ok()?, trailer_at).ok()?;
-    let entries = read(file, trailer.entries_offset, trailer.entries_bytes()).ok()?;
-    Some((trailer, decode_entries(&entries, &trailer).ok()?))
-}
-
-fn read(file: &dyn DiskFile, offset: u64, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.read_at(&mut bytes, usize::try_from(len).map_err(|_| io::ErrorKind::InvalidData)?, offset)?;
-    Ok(bytes)
-}
-
-fn add(index: &Index, extent: Arc<Extent>, entries: &[FooterEntry], usage: Usage) {
-    let id = extent.id;
-    index.add_extent(extent, usage);
+/// The younger of two records of a chunk counts when it is whole: a copy that did not verify when it was made never took the older one's place.
+fn add(index: &Index, held: Held, entries: &[FooterEntry], found: &mut Recovered) {
+    let id = held.extent.id;
+    index.add_extent(held);
     for entry in entries {
-        index.insert(entry.head.id, Location::new(id, entry));
+        let (chunk, location) = (entry.head.id, Location::new(id, entry));
+        match index.get(chunk).map(|_| reader::verify_at(index, chunk, location)) {
+            None | Some(Ok(())) => index.insert(chunk, location),
+            Some(Err(why)) => {
+                tracing::error!(%chunk, extent = %id, %why, "the younger of two records is damaged: the older counts");
+                found.damaged_records += 1;
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! - A chunk is acknowledged, and enters the index, only after the sync that covers it has succeeded.
 //! - Any error of a write or a sync fails the batch and ends the extent: the next batch goes to another. A sync is never repeated.
 //! - No extent is begun that would touch the disk's reserve. Extents are preallocated, so a begun one does not run out of space.
+//! - Only what compaction moves may use a part of the reserve, and an extent begun in it takes nothing else while the disk is that full.
 
 use crate::{
     chunks::{
@@ -11,7 +12,7 @@ use crate::{
         extent::{Extent, ExtentId},
         format::{FooterEntry, PAGE_BYTES, RecordHead, encode_table, footer_bytes, head_and_table_bytes, record_bytes},
         health::DiskHealth,
-        index::{ExtentState, Index, Location, Usage},
+        index::{ExtentState, Held, Index, Location, Usage},
         payload::Chunk,
     },
     limits::{CHUNK_BATCH_BYTES_MAX, DISK_RESERVE_BYTES},
@@ -32,14 +33,26 @@ use tokio::{
 pub struct Job {
     pub chunk: Chunk,
     pub deadline: Instant,
+    /// Where its record is that this one is to replace. Its mover names the copy in the index, once it has verified it.
+    pub moved_from: Option<Location>,
     /// Told once the chunk is durable, or that it is not known to be. When nobody waits any more, the chunk is not written.
-    pub done: oneshot::Sender<Result<(), CopyError>>,
+    pub done: oneshot::Sender<Result<Stored, CopyError>>,
     /// Its bytes' share of the queue.
     pub budget: OwnedSemaphorePermit,
 }
 
+/// Where a chunk is that is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    At(Location),
+    /// It was there already; or, of one that was to be moved, it is no longer where it was.
+    Unneeded,
+}
+
 pub enum Message {
     Write(Job),
+    /// Write what came before, and seal this extent if it is the open one.
+    Seal(ExtentId, oneshot::Sender<()>),
     /// Write what came before, seal the extent, end.
     Stop,
 }
@@ -51,6 +64,8 @@ pub struct Writer {
     pub health: Arc<DiskHealth>,
     pub node: NodeId,
     pub extent_bytes: u64,
+    /// Below so many free bytes no extent is begun for ordinary writes.
+    pub reserve_bytes: u64,
     pub clock: Clock,
     pub rng: Rng,
     pub queue: mpsc::Receiver<Message>,
@@ -65,6 +80,8 @@ pub struct OpenExtent {
     /// Where the next record goes.
     tail: u64,
     entries: Vec<FooterEntry>,
+    /// It lies in the reserve.
+    reserved: bool,
 }
 
 impl OpenExtent {
@@ -80,30 +97,45 @@ struct Record {
     table: Vec<u8>,
 }
 
+impl Record {
+    fn is_moved(&self) -> bool {
+        self.job.moved_from.is_some()
+    }
+}
+
 impl Writer {
     /// Runs until it is told to stop, or until every handle is gone.
     pub fn run(mut self) {
         while let Some(first) = self.queue.blocking_recv() {
-            let (jobs, stop) = self.gather(first);
+            let (jobs, command) = self.gather(first);
             self.commit(jobs);
-            if stop {
-                break;
+            match command {
+                Some(Message::Seal(extent, done)) => {
+                    if self.open.as_ref().is_some_and(|open| open.extent.id == extent) {
+                        self.seal();
+                    }
+                    if done.send(()).is_err() {
+                        tracing::debug!(%extent, "nobody waits any more for the extent to be sealed");
+                    }
+                }
+                Some(Message::Stop) => break,
+                Some(Message::Write(_)) | None => {}
             }
         }
         self.queue.close();
         self.seal();
     }
 
-    /// Everything that is queued by now, up to the bound of a batch.
-    fn gather(&mut self, first: Message) -> (Vec<Job>, bool) {
+    /// Everything that is queued by now, up to the bound of a batch or to what is to be done behind it.
+    fn gather(&mut self, first: Message) -> (Vec<Job>, Option<Message>) {
         let (mut jobs, mut bytes, mut next) = (Vec::new(), 0, Some(first));
         while let Some(message) = next {
-            let Message::Write(job) = message else { return (jobs, true) };
+            let Message::Write(job) = message else { return (jobs, Some(message)) };
             bytes += job.chunk.payload.data().len();
             jobs.push(job);
             next = if bytes < CHUNK_BATCH_BYTES_MAX { self.queue.try_recv().ok() } else { None };
         }
-        (jobs, false)
+        (jobs, None)
     }
 
     fn commit(&mut self, mut jobs: Vec<Job>) {
@@ -114,11 +146,20 @@ impl Writer {
         }
     }
 
-    /// Writes records to as many extents as they need.
+    /// Writes records to as many extents as they need, those that are moved behind the others.
     fn store(&mut self, mut records: Vec<Record>) {
+        records.sort_by_key(Record::is_moved);
         while let Some(first) = records.first() {
-            if let Err(error) = self.make_room(record_bytes(first.head.len)) {
-                return fail(records, &error);
+            let is_moved = first.is_moved();
+            if let Err(error) = self.make_room(first) {
+                let (moved, puts) = records.into_iter().partition(Record::is_moved);
+                // What is moved may find room where the others find none.
+                fail(puts, &error);
+                if is_moved {
+                    return fail(moved, &error);
+                }
+                records = moved;
+                continue;
             }
             let taken = self.open.as_ref().map_or(0, |open| open.fitting(&records, self.extent_bytes));
             let rest = records.split_off(taken);
@@ -139,9 +180,11 @@ impl Writer {
                 metrics::counter!("bulkhead_chunk_writes_abandoned_total").increment(1);
             } else if job.deadline <= now {
                 answer(job, Err(CopyError::Deadline));
-            } else if let Some(present) = self.index.get(id) {
+            } else if job.moved_from.is_some() && self.index.get(id) != job.moved_from {
+                answer(job, Ok(Stored::Unneeded));
+            } else if let (None, Some(present)) = (job.moved_from, self.index.get(id)) {
                 let same = (present.len, present.table_crc) == (len, head.table_crc);
-                answer(job, if same { Ok(()) } else { Err(CopyError::Conflict) });
+                answer(job, if same { Ok(Stored::Unneeded) } else { Err(CopyError::Conflict) });
             } else if ids.insert(id) {
                 records.push(Record { job, head, table });
             } else {
@@ -151,35 +194,49 @@ impl Writer {
         (records, repeated)
     }
 
-    /// Opens an extent with room for a record of `needed` bytes: every extent has, if it is empty.
-    fn make_room(&mut self, needed: u64) -> Result<(), CopyError> {
+    /// Opens an extent with room for the record: every extent has, if it is empty.
+    fn make_room(&mut self, record: &Record) -> Result<(), CopyError> {
+        let needed = record_bytes(record.head.len);
         if self.open.as_ref().is_some_and(|open| !open.has_room(1, needed, self.extent_bytes)) {
             self.seal();
         }
         if self.open.is_none() {
-            self.open = Some(self.begin()?);
+            self.open = Some(self.begin(record.is_moved())?);
         }
-        Ok(())
+        self.leave_reserve();
+        let reserved = self.open.as_ref().is_some_and(|open| open.reserved);
+        if reserved && !record.is_moved() { Err(CopyError::Full) } else { Ok(()) }
     }
 
-    fn begin(&mut self) -> Result<OpenExtent, CopyError> {
+    /// An extent that was begun in the reserve is open to all once the disk has space again.
+    fn leave_reserve(&mut self) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.reserved) {
+            open.reserved = !self.disk.free_bytes().is_ok_and(|free| free >= self.reserve_bytes);
+            self.health.set_full(open.reserved);
+        }
+    }
+
+    fn begin(&mut self, is_moved: bool) -> Result<OpenExtent, CopyError> {
         self.health.writable()?;
-        let begun = self.try_begin();
+        let begun = self.try_begin(is_moved);
         if let Err(error) = &begun {
             self.report("beginning an extent", error);
         }
         begun.map_err(|error| copy_error(&error))
     }
 
-    fn try_begin(&mut self) -> io::Result<OpenExtent> {
-        if self.disk.free_bytes()? < self.extent_bytes.saturating_add(DISK_RESERVE_BYTES) {
+    fn try_begin(&mut self, is_moved: bool) -> io::Result<OpenExtent> {
+        let left = self.disk.free_bytes()?.checked_sub(self.extent_bytes);
+        let reserved = left.is_none_or(|left| left < self.reserve_bytes);
+        self.health.set_full(reserved);
+        if reserved && !(is_moved && left.is_some_and(|left| left >= DISK_RESERVE_BYTES)) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let id = ExtentId(self.next);
         self.next += 1;
         let extent = Arc::new(Extent::create(&*self.disk, self.node, id, self.rng.u64(), self.extent_bytes)?);
-        self.index.add_extent(Arc::clone(&extent), Usage::new(ExtentState::Open, 0));
-        Ok(OpenExtent { extent, tail: PAGE_BYTES, entries: Vec::new() })
+        self.index.add_extent(Held::new(Arc::clone(&extent), Usage::new(ExtentState::Open, 0)));
+        Ok(OpenExtent { extent, tail: PAGE_BYTES, entries: Vec::new(), reserved })
     }
 
     /// Writes records that fit the open extent, syncs once, and answers them.
@@ -202,13 +259,14 @@ impl Writer {
             open.tail = last.offset + record_bytes(last.head.len);
             self.index.set_extent(open.extent.id, ExtentState::Open, open.tail - PAGE_BYTES);
         }
-        for entry in &entries {
-            self.index.insert(entry.head.id, Location::new(open.extent.id, entry));
+        let id = open.extent.id;
+        for (record, entry) in records.iter().zip(&entries).filter(|(record, _)| !record.is_moved()) {
+            self.index.insert(record.head.id, Location::new(id, entry));
         }
-        open.entries.extend(entries);
+        open.entries.extend(&entries);
         self.open = Some(open);
-        for record in records {
-            answer(record.job, Ok(()));
+        for (record, entry) in records.into_iter().zip(&entries) {
+            answer(record.job, Ok(Stored::At(Location::new(id, entry))));
         }
     }
 
@@ -226,12 +284,12 @@ impl Writer {
 
     /// Nothing more goes to this extent: what is not acknowledged of its preallocated space is lost to it.
     fn fails(&self, open: &OpenExtent) {
-        self.index.set_extent(open.extent.id, ExtentState::Failed, self.extent_bytes - PAGE_BYTES);
+        self.index.extent_failed(open.extent.id, self.extent_bytes - PAGE_BYTES, &open.entries);
     }
 
     fn report(&self, what: &'static str, error: &io::Error) {
         if error.kind() == io::ErrorKind::StorageFull {
-            tracing::warn!(what, "the disk has reached its reserve");
+            tracing::debug!(what, "the disk has no room");
         } else {
             self.health.failed(what, error);
         }
@@ -303,7 +361,7 @@ fn fail(records: Vec<Record>, error: &CopyError) {
     }
 }
 
-fn answer(job: Job, outcome: Result<(), CopyError>) {
+fn answer(job: Job, outcome: Result<Stored, CopyError>) {
     let Job { done, budget, .. } = job;
     // Whoever asked may have left.
     drop(done.send(outcome));

@@ -1,7 +1,8 @@
 //! A disk in memory that does what disks may do: lose what was not synced, tear it, reorder it, flip bits, refuse.
 //!
 //! It keeps two contents of each file, the one in memory and the one on the medium, and the sectors that differ. What a crash or a failed
-//! sync makes of those sectors is decided one by one from the seed.
+//! sync makes of those sectors is decided one by one from the seed. Of the changes to the directory that were not synced, a crash keeps the
+//! first few, as a journal does: a file removed may be back, one renamed may have its old name.
 
 use super::{Disk, DiskFile};
 use bulkhead_service::env::Rng;
@@ -25,8 +26,12 @@ pub enum Fault {
     WriteNoSpace(u64),
     /// The `n`th sync from now fails with EIO; of what it had to make durable any part is, and the rest is forgotten.
     Sync(u64),
-    /// The `n`th creation or renaming from now fails with EIO.
+    /// The `n`th creation, renaming or removal from now fails with EIO.
     Directory(u64),
+    /// The `n`th write from now says that it went well, and one bit of it is wrong.
+    Lie(u64),
+    /// The power fails instead of the `n`th operation of any kind from now: it and all later ones fail, until [`FaultyDisk::crash`].
+    Power(u64),
     /// The `n`th read from now fails with EIO.
     Read(u64),
 }
@@ -42,13 +47,15 @@ pub struct FaultyDisk {
 struct State {
     rng: Rng,
     generation: u64,
-    files: BTreeMap<String, Arc<Mutex<Content>>>,
-    /// Names that a crash may take back.
-    unsynced_names: BTreeSet<String>,
+    files: Files,
+    /// What the directory was before each change since it was last synced.
+    past: Vec<Files>,
     faults: Vec<Fault>,
     space: u64,
     syncs: u64,
 }
+
+type Files = BTreeMap<String, Arc<Mutex<Content>>>;
 
 #[derive(Default)]
 struct Content {
@@ -65,7 +72,7 @@ impl FaultyDisk {
             rng: Rng::from_seed(seed),
             generation: 0,
             files: BTreeMap::new(),
-            unsynced_names: BTreeSet::new(),
+            past: Vec::new(),
             faults: Vec::new(),
             space,
             syncs: 0,
@@ -83,10 +90,10 @@ impl FaultyDisk {
         let mut state = self.state.lock();
         state.generation += 1;
         let rng = state.rng.clone();
-        for name in std::mem::take(&mut state.unsynced_names) {
-            if rng.below(2) == 0 {
-                state.files.remove(&name);
-            }
+        let past = std::mem::take(&mut state.past);
+        let kept = usize::try_from(rng.below(past.len() as u64 + 1)).expect("few changes");
+        if let Some(before) = past.into_iter().nth(kept) {
+            state.files = before;
         }
         for content in state.files.values() {
             let mut content = content.lock();
@@ -108,9 +115,14 @@ impl FaultyDisk {
         self.state.lock().faults.clear();
     }
 
-    /// Whether a read has still to fail.
+    /// Forgets the lies that have not been told yet.
+    pub fn forget_lies(&self) {
+        self.state.lock().faults.retain(|fault| !matches!(fault, Fault::Lie(_)));
+    }
+
+    /// Whether a read has still to fail, or everything has.
     pub fn will_fail_a_read(&self) -> bool {
-        self.state.lock().faults.iter().any(|fault| matches!(fault, Fault::Read(_)))
+        self.state.lock().faults.iter().any(|fault| matches!(fault, Fault::Read(_) | Fault::Power(_)))
     }
 
     /// Flips a bit of a file, in memory and on the medium. Does nothing when the file is shorter.
@@ -145,6 +157,16 @@ impl FaultyDisk {
         if state.generation != self.generation {
             return Err(io::Error::other("the disk is gone"));
         }
+        let power =
+            state.faults.iter_mut().find_map(|fault| if let Fault::Power(left) = fault { Some(left) } else { None });
+        if let Some(left) = power {
+            if *left == 0 {
+                state.faults.retain(|fault| !matches!(fault, Fault::Power(_)));
+                state.generation += 1;
+                return Err(io::Error::other("the power failed"));
+            }
+            *left -= 1;
+        }
         let mut due = None;
         state.faults.retain_mut(|fault| match pick(fault) {
             Some((0, kind)) if due.is_none() => {
@@ -166,8 +188,53 @@ impl FaultyDisk {
         self.enter(|fault| if let Fault::Directory(left) = fault { Some((left, io::ErrorKind::Other)) } else { None })
     }
 
+    /// Whether the write that begins now is one that lies.
+    fn lies(&self) -> bool {
+        let mut state = self.state.lock();
+        let mut due = false;
+        state.faults.retain_mut(|fault| match fault {
+            Fault::Lie(0) if !due => {
+                due = true;
+                false
+            }
+            Fault::Lie(left) => {
+                *left = left.saturating_sub(1);
+                true
+            }
+            Fault::Write(_)
+            | Fault::WriteNoSpace(_)
+            | Fault::Sync(_)
+            | Fault::Directory(_)
+            | Fault::Read(_)
+            | Fault::Power(_) => true,
+        });
+        due
+    }
+
+    /// Whether the power has failed by plan, and every handle is dead.
+    pub fn is_dead(&self) -> bool {
+        self.state.lock().generation != self.generation
+    }
+
+    /// The names of all files, for tests: not an operation of the disk.
+    pub fn names(&self) -> Vec<String> {
+        self.state.lock().files.keys().cloned().collect()
+    }
+
     fn used(state: &State) -> u64 {
         state.files.values().map(|content| content.lock().memory.len() as u64).sum()
+    }
+}
+
+impl State {
+    /// Changes the directory, if `change` says that it did.
+    fn change(&mut self, change: impl FnOnce(&mut Files) -> bool) -> bool {
+        let before = self.files.clone();
+        let changed = change(&mut self.files);
+        if changed {
+            self.past.push(before);
+        }
+        changed
     }
 }
 
@@ -221,8 +288,7 @@ impl Disk for FaultyDisk {
         }
         let zeros = vec![0; position(len)?];
         let content = Arc::new(Mutex::new(Content { memory: zeros.clone(), medium: zeros, dirty: BTreeSet::new() }));
-        state.files.insert(name.to_owned(), Arc::clone(&content));
-        state.unsynced_names.insert(name.to_owned());
+        state.change(|files| files.insert(name.to_owned(), Arc::clone(&content)).is_none());
         Ok(Arc::new(FaultyFile { disk: self.clone(), content }))
     }
 
@@ -238,13 +304,16 @@ impl Disk for FaultyDisk {
         if state.generation != self.generation {
             return outcome;
         }
-        let content = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
-        state.files.insert(to.to_owned(), content);
-        state.unsynced_names.remove(from);
+        let renamed = state.change(|files| {
+            let content = files.remove(from);
+            content.map(|content| files.insert(to.to_owned(), content)).is_some()
+        });
+        if !renamed {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         if outcome.is_ok() {
-            state.unsynced_names.remove(to);
-        } else {
-            state.unsynced_names.insert(to.to_owned());
+            // It ends in a sync of the directory, which makes all earlier changes durable as well.
+            state.past.clear();
         }
         outcome
     }
@@ -252,8 +321,8 @@ impl Disk for FaultyDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.enter_directory()?;
         let mut state = self.state.lock();
-        state.unsynced_names.remove(name);
-        state.files.remove(name).map(drop).ok_or(io::ErrorKind::NotFound.into())
+        let removed = state.change(|files| files.remove(name).is_some());
+        if removed { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -275,10 +344,11 @@ impl DiskFile for FaultyFile {
     }
 
     fn write_at(&self, buffers: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let lies = self.disk.lies();
         let outcome = self.disk.enter(|fault| match fault {
             Fault::Write(left) => Some((left, io::ErrorKind::Other)),
             Fault::WriteNoSpace(left) => Some((left, io::ErrorKind::StorageFull)),
-            Fault::Sync(_) | Fault::Directory(_) | Fault::Read(_) => None,
+            Fault::Sync(_) | Fault::Directory(_) | Fault::Read(_) | Fault::Lie(_) | Fault::Power(_) => None,
         });
         let state = self.disk.state.lock();
         if state.generation != self.disk.generation {
@@ -287,6 +357,10 @@ impl DiskFile for FaultyFile {
         let mut bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
         if outcome.is_err() {
             bytes.truncate(position(state.rng.below(bytes.len() as u64))?);
+        }
+        if outcome.is_ok() && lies {
+            let bit = position(state.rng.below(bytes.len() as u64 * 8))?;
+            bytes[bit / 8] ^= 1 << (bit % 8);
         }
         self.content.lock().write(&bytes, position(offset)?);
         outcome

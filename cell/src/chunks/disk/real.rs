@@ -55,8 +55,13 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new().create_new(true).read(true).write(true).open(self.dir.join(name))?;
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len)?;
+        let path = self.dir.join(name);
+        let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
+        if let Err(error) = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len) {
+            // A part may have been allocated. Should this fail as well, it is the next open that removes what was not finished.
+            drop(std::fs::remove_file(path));
+            return Err(error.into());
+        }
         Ok(Arc::new(RealFile { file }))
     }
 

@@ -63,7 +63,7 @@ async fn a_disk_that_goes_on_failing_takes_no_more_writes_and_still_reads() {
 
 #[tokio::test]
 async fn writes_are_refused_before_the_reserve_is_touched() {
-    let disk = FaultyDisk::new(0, DISK_RESERVE_BYTES + 2 * EXTENT_BYTES);
+    let disk = FaultyDisk::new(0, DISK_RESERVE_BYTES + 3 * EXTENT_BYTES);
     let store = open(&disk).await;
     let mut stored = 0;
     let refused = loop {

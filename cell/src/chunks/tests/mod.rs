@@ -1,5 +1,6 @@
 //! Tests of the store as a whole, and what they share.
 
+pub mod compaction;
 mod crashes;
 mod damage;
 mod faults;
