@@ -6,6 +6,7 @@ use crate::chunks::{
     disk::{Disk as _, Fault},
     extent::ExtentId,
     format::{PAGE_BYTES, record_bytes},
+    index::ExtentState,
 };
 use std::io::IoSlice;
 
@@ -121,6 +122,53 @@ async fn a_disk_that_refuses_a_read_at_open_costs_nothing_for_good() {
             assert!(read == Ok(bytes(number, 150_000)), "read {read_number}, chunk {number}");
         }
     }
+}
+
+/// Written and not synced when the process was killed, and the power fails after the next open: what that open found must be there.
+#[tokio::test]
+async fn what_an_open_takes_over_it_has_synced_first() {
+    for seed in 0..20 {
+        let disk = disk(seed);
+        let store = open(&disk).await;
+        store.put(chunk(1, 50_000), deadline()).await.expect("stored");
+        let disk = disk.kill();
+        let file = disk.open(&ExtentId(0).to_string()).expect("there");
+        let len = usize::try_from(record_bytes(50_000)).expect("small");
+        let mut record = Vec::new();
+        file.read_at(&mut record, len, PAGE_BYTES).expect("read");
+        file.write_at(&mut [IoSlice::new(&vec![0; len])], PAGE_BYTES).expect("written");
+        file.sync().expect("the medium has no record");
+        file.write_at(&mut [IoSlice::new(&record)], PAGE_BYTES).expect("memory has it");
+        let syncs = disk.syncs();
+        // The sealing fails at its first step, so that nothing else makes the record durable.
+        disk.plan(Fault::Write(0));
+        assert!(open(&disk).await.has(id(1)));
+        assert_eq!(disk.syncs(), syncs + 1, "the one before the scan");
+        let store = open(&disk.crash()).await;
+        assert_eq!(read(&store, 1, 50_000).await, Ok(bytes(1, 50_000)), "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn an_extent_that_cannot_be_read_whole_is_not_sealed() {
+    let disk = disk(0);
+    let store = open(&disk).await;
+    for number in 0..3 {
+        store.put(chunk(number, 150_000), deadline()).await.expect("stored");
+    }
+    let disk = disk.kill();
+    let len = disk.open(&ExtentId(0).to_string()).and_then(|file| file.len()).expect("known");
+    // The header and the place of a footer are read; then the scan, and its second try at the first record alone.
+    disk.plan(Fault::Read(2));
+    disk.plan(Fault::Read(3));
+    let store = open(&disk).await;
+    assert_eq!((store.has(id(0)), store.has(id(1)), store.has(id(2))), (false, true, true));
+    assert_eq!(store.figures().extents[0].state, ExtentState::Kept);
+    assert_eq!(disk.open(&ExtentId(0).to_string()).and_then(|file| file.len()).expect("known"), len, "it was not cut");
+    drop(store);
+    let store = open(&disk.kill()).await;
+    assert_eq!(store.figures().extents[0].state, ExtentState::Sealed);
+    assert_eq!(read(&store, 0, 150_000).await, Ok(bytes(0, 150_000)));
 }
 
 #[tokio::test]
