@@ -4,11 +4,12 @@ use crate::{
     api::{Api, Tokens},
     cells::Cells,
     config::Config,
-    limits::{DIRECTORY_CACHE_BYTES, DIRECTORY_CHECKPOINT_LOG_BYTES, SHUTDOWN_PATIENCE},
+    limits::{DIRECTORY_CACHE_BYTES, DIRECTORY_CHECKPOINT_LOG_BYTES, RECONCILE_INTERVAL, SHUTDOWN_PATIENCE},
     provision::local::{Local, files::Surroundings},
     reconcile::{Rhythm, accounts, cells::CellKeeper, claims},
     store::{Directory, apply::DirectoryMachine},
 };
+use bulkhead_model::api::cell::Member;
 use bulkhead_replica::{FormError, OpenError, Replica, ReplicaConfig};
 use bulkhead_service::{
     Env,
@@ -54,8 +55,11 @@ impl Node {
         };
         let replica = open(&config, &env).await?;
         let peer = http::serve(&env, config.peer, Options::new("peer"), replica.peer_api()).await?;
-        if config.forms_group() {
-            replica.form(&config.voters()).await?;
+        match config.voters() {
+            alone if alone.len() == 1 => replica.form(&alone).await?,
+            // The others may start later than this one.
+            voters if config.forms_group() => env.tasks.spawn("form", form(replica.clone(), voters, env.clone())),
+            _ => {}
         }
         let directory = Directory::new(replica.clone(), env.clone());
         let surroundings = Surroundings {
@@ -96,6 +100,17 @@ impl Node {
         self.env.tasks.stopping().cancel();
         shutdown::drain(&self.env, vec![self.api, self.peer], SHUTDOWN_PATIENCE).await;
         self.replica.shutdown().await;
+    }
+}
+
+/// Forms the group once all its members answer, unless it is formed.
+async fn form(replica: Replica, voters: Vec<Member>, env: Env) {
+    let stopping = env.tasks.stopping();
+    while let Err(error) = replica.form(&voters).await {
+        tracing::info!(%error, "the directory's group is not formed yet");
+        if stopping.run_until_cancelled(tokio::time::sleep(RECONCILE_INTERVAL)).await.is_none() {
+            return;
+        }
     }
 }
 

@@ -9,8 +9,9 @@ use crate::{
     log::payload_bytes,
     machine::{Machine, Mutation, StoreError},
     snapshot::{Checkpoints, Saved},
-    store::{Database, Overlay, Store},
+    store::{Overlay, Store},
     types::{Entry, LogId, Outcome, SnapshotMeta, StoredMembership, TypeConfig},
+    version::{self, Raise},
 };
 use futures::{Stream, StreamExt};
 use openraft::{
@@ -55,7 +56,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let Some(last) = batch.last().map(|entry| entry.log_id) else { return Ok(()) };
             metrics::histogram!("replica_apply_batch_entries").record(count(batch.len()));
             let (store, machine) = (Arc::clone(&self.store), Arc::clone(&self.machine));
-            let outcomes = blocking(move || apply_batch(&store.database(), &*machine, batch)).await?;
+            let outcomes = blocking(move || apply_batch(&store, &*machine, batch)).await?;
             self.store.announce(&last);
             for (responder, outcome) in responders.into_iter().zip(outcomes) {
                 if let Some(responder) = responder {
@@ -71,7 +72,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, from: Arc<Saved>) -> Result<(), io::Error> {
         let (store, checkpoints, last) = (Arc::clone(&self.store), Arc::clone(&self.checkpoints), meta.last_log_id);
+        let newest = self.machine.newest_format();
         blocking(move || {
+            version::check(from.applied().version, newest)?;
             let database = store.replace(&from.database(), last.as_ref())?;
             checkpoints.take(&database, store.families()).map(drop)
         })
@@ -115,17 +118,28 @@ where
 }
 
 /// Decides every command of a batch, in order, and writes what they all did at once. One outcome per entry.
-fn apply_batch(database: &Database, machine: &dyn Machine, entries: Vec<Entry>) -> Result<Vec<Outcome>, StoreError> {
+fn apply_batch(store: &Store, machine: &dyn Machine, entries: Vec<Entry>) -> Result<Vec<Outcome>, StoreError> {
+    let database = &*store.database();
     let mut overlay = Overlay::new(database);
     let mut write = rocksdb::WriteBatch::default();
     let mut outcomes = Vec::with_capacity(entries.len());
-    let (mut last, mut membership) = (None, None);
+    let (mut last, mut membership, mut version) = (None, None, None);
     for entry in entries {
         last = Some(entry.log_id);
         outcomes.push(match entry.payload {
             EntryPayload::Blank => Outcome::default(),
             EntryPayload::Membership(new) => {
                 membership = Some(StoredMembership::new(Some(entry.log_id), new));
+                Outcome::default()
+            }
+            EntryPayload::Normal(command) if let Some(raise) = Raise::decode(&command.0)? => {
+                let now = match &membership {
+                    Some(new) => StoredMembership::clone(new),
+                    None => database.applied()?.membership,
+                };
+                let raised = raise.decide(store.version(), now.membership().nodes().map(|(id, _)| *id));
+                version::check(raised, machine.newest_format())?;
+                version = Some(raised.max(version.unwrap_or_default()));
                 Outcome::default()
             }
             EntryPayload::Normal(command) => {
@@ -142,7 +156,10 @@ fn apply_batch(database: &Database, machine: &dyn Machine, entries: Vec<Entry>) 
         });
     }
     if let Some(last) = last {
-        database.commit(write, &last, membership.as_ref())?;
+        database.commit(write, &last, membership.as_ref(), version)?;
+    }
+    if let Some(version) = version {
+        store.raised(version);
     }
     Ok(outcomes)
 }

@@ -3,20 +3,20 @@
 //! Knows nothing of what is stored.
 
 use crate::{
-    limits::LEADER_PAUSE,
+    limits::{LEADER_PAUSE, RAFT_ENTRY_BYTES_MAX},
     machine::Machine,
-    membership::{self, MembershipError},
+    membership::{Membership, MembershipError},
     network,
     open::{self, Parts},
     propose::{Leader, leader},
     store::View,
     watch::status_of,
 };
-use bulkhead_model::{Az, NodeId, api::cell::Member};
+use bulkhead_model::{Az, NodeId, Timestamp, api::cell::Member};
 use bulkhead_service::{Env, auth::Token};
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     time::{self, Instant},
@@ -77,8 +77,12 @@ pub struct Status {
     pub applied: u64,
     /// Voters; empty before the group is formed.
     pub members: Vec<Member>,
+    /// Members that follow without a vote.
+    pub learners: Vec<Member>,
     /// This node has caught up with what was committed before it started, and knows a leader.
     pub ready: bool,
+    /// The group knows an earlier life of this node, whose data are gone: it takes no part, and must be replaced.
+    pub wiped: bool,
 }
 
 /// A replica of the group.
@@ -101,23 +105,29 @@ impl Replica {
         network::router(Arc::clone(&self.parts.served), self.parts.token.clone())
     }
 
-    /// Forms the group with these voters. Repeating it with the same members is harmless.
+    /// Forms the group with these voters, once each has said who it is. Repeating it with the same members is harmless.
     ///
     /// # Errors
     /// When the group exists with other members, or this node is not among them.
     pub async fn form(&self, members: &[Member]) -> Result<(), FormError> {
-        membership::form(&self.parts.raft, self.parts.node, members).await
+        self.membership().form(members).await
     }
 
     /// Has `command` applied by the group, forwarding it to the leader once, and returns the machine's outcome.
     ///
-    /// While no leader is known it waits for one.
+    /// While no leader is known it waits for one. A command that not every member reads is refused at once.
     ///
     /// # Errors
     /// [`ProposeError`] says whether the command may have been executed.
     #[tracing::instrument(name = "raft.propose", skip_all, fields(bytes = command.len()))]
     pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<Bytes, ProposeError> {
         metrics::counter!("replica_proposals").increment(1);
+        // One that is too large is told so below.
+        if command.len() <= RAFT_ENTRY_BYTES_MAX
+            && let Some(why) = self.parts.gate.refusal(&command)
+        {
+            return Err(ProposeError::NotExecuted(why));
+        }
         self.parts.proposals.propose(command, deadline).await
     }
 
@@ -152,7 +162,7 @@ impl Replica {
     pub fn status(&self) -> Status {
         let recovered = self.parts.status.borrow().ready;
         let now = self.parts.raft.metrics().borrow_watched().clone();
-        status_of(&now, membership::voters(&self.parts.raft), recovered)
+        status_of(&now, recovered, self.parts.served.is_wiped())
     }
 
     /// Follows the status.
@@ -176,21 +186,22 @@ impl Replica {
         self.parts.log.syncs()
     }
 
-    /// Adds a node that follows without a vote, and waits until it has nearly caught up. Only on the leader.
+    /// Adds a node that follows without a vote, and returns when that is committed; it catches up by and by. Repeating it is
+    /// harmless. Only on the leader.
     ///
     /// # Errors
-    /// When this node does not lead, or another change is under way.
+    /// When this node does not lead, another change is under way, or the node does not answer or is of another build.
     pub async fn add_learner(&self, member: &Member) -> Result<(), MembershipError> {
-        membership::add_learner(&self.parts.raft, member).await
+        self.membership().add_learner(member).await
     }
 
-    /// Makes exactly these nodes the voters; each must be in the group already. A voter that is not named leaves it.
-    /// Only on the leader.
+    /// Makes exactly these nodes the voters; each must be in the group already. A voter that is not named leaves it. A leader
+    /// that is to leave hands over first and refuses: ask again, and the next one. Repeating it is harmless. Only on the leader.
     ///
     /// # Errors
     /// When this node does not lead, a node is not in the group, or another change is under way.
     pub async fn set_voters(&self, voters: &[NodeId]) -> Result<(), MembershipError> {
-        membership::set_voters(&self.parts.raft, voters).await
+        self.membership().set_voters(voters).await
     }
 
     /// Hands the lead over, if this node has it. Returns at once; watch the status.
@@ -198,7 +209,33 @@ impl Replica {
     /// # Errors
     /// When consensus has stopped.
     pub async fn transfer_leader(&self, to: NodeId) -> Result<(), MembershipError> {
-        membership::transfer_leader(&self.parts.raft, to).await
+        self.membership().transfer_leader(to).await
+    }
+
+    /// The group's format version, as far as it is applied here: commands in newer formats are refused.
+    pub fn version(&self) -> u8 {
+        self.parts.store.version()
+    }
+
+    /// What the clocks of the other voters show, of those that say so within `patience`.
+    pub async fn clocks(&self, patience: Duration) -> Vec<Timestamp> {
+        let others = self.status().members.into_iter().filter(|member| member.node != self.parts.node);
+        let asked = others.map(|member| async move {
+            let met = self.parts.peers.meet(member.peer, patience).await.ok()?;
+            (met.node == member.node.0).then_some(met.clock)
+        });
+        futures::future::join_all(asked).await.into_iter().flatten().collect()
+    }
+
+    fn membership(&self) -> Membership<'_> {
+        let Parts { raft, node, served, gate, peers, env, .. } = &*self.parts;
+        Membership {
+            raft,
+            identity: gate.identity(node.0, served.life, env.clock.machine()),
+            peers,
+            version: gate.store.version(),
+            env,
+        }
     }
 
     /// Stops taking part; everything acknowledged stays durable.

@@ -9,14 +9,17 @@ pub mod membership;
 pub mod memory;
 
 mod apply;
+mod identity;
 mod log;
 mod network;
 mod open;
 mod propose;
 mod reads;
+mod retain;
 mod snapshot;
 mod store;
 mod types;
+mod version;
 mod watch;
 
 pub use handle::{FormError, OpenError, ProposeError, ReadError, Replica, ReplicaConfig, Status};

@@ -39,10 +39,22 @@ pub const CHECKPOINT_TRANSFER_MAX: Duration = Duration::from_secs(30 * 60);
 pub const CHECKPOINT_STALL_MAX: Duration = Duration::from_secs(30);
 /// An append waits for a follower's disk, so it may take longer than a heartbeat.
 pub const APPEND_MAX: Duration = Duration::from_secs(5);
-/// What a proposal gets when the one who forwards it names no deadline.
+/// What a proposal gets when nobody names a deadline.
 pub const FORWARD_DEFAULT: Duration = Duration::from_secs(10);
-/// Entries kept in the log below a checkpoint, so that a follower that lags a little needs no checkpoint.
-pub const LOG_ENTRIES_KEPT: u64 = 1000;
+/// How long a node that is to become a member may take to say who it is.
+pub const MEET_PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks, by the leader of a group whose version is older than its build, at what the members read.
+pub const VERSION_EVERY: Duration = Duration::from_secs(1);
+/// How long a member may take to say what it reads.
+pub const VERSION_PATIENCE: Duration = Duration::from_secs(1);
+/// Entries younger than this are kept in the log below a checkpoint, so that a follower that was away for less needs none.
+pub const LOG_AGE_KEPT: Duration = Duration::from_secs(3_600);
+/// Entries kept below a checkpoint whatever their age: each takes about 100 bytes of memory.
+pub const LOG_ENTRIES_KEPT_MAX: u64 = 500_000;
+/// Bytes kept below a checkpoint whatever their age, in sizes of the log between two checkpoints.
+pub const LOG_CHECKPOINTS_KEPT: u64 = 4;
+/// Between two notes of where the log ends: as exact as the age of an entry is known.
+pub const LOG_MARK_EVERY: Duration = Duration::from_secs(5);
 /// Entries that must be purgeable before a purge is worth a record.
 pub const PURGE_BATCH: u64 = 256;
 /// Requests queued for the consensus task.

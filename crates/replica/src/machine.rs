@@ -66,6 +66,16 @@ pub trait Machine: Send + Sync + 'static {
     /// All column families, each at the position its `index` says.
     fn families(&self) -> &'static [Family];
 
+    /// The newest format of commands and stored values that this build reads. A newer build reads older ones too.
+    fn newest_format(&self) -> u8 {
+        1
+    }
+
+    /// The format of a command, from 1 on: its first byte, unless the machine says otherwise.
+    fn format_of(&self, command: &[u8]) -> u8 {
+        command.first().copied().unwrap_or_default()
+    }
+
     /// Decides what `command` does to the state in `view`, which includes all earlier commands. Pure.
     ///
     /// A refusal is an outcome like any other, with no mutations.

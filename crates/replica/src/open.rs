@@ -3,9 +3,10 @@
 use crate::{
     apply::StateMachine,
     handle::{OpenError, ReplicaConfig, Status},
+    identity,
     limits::{
         APPEND_ENTRIES_MAX, CHECKPOINT_TRANSFER_MAX, CONSENSUS_QUEUE_MAX, ELECTION_MAX, ELECTION_MIN, HEARTBEAT,
-        LOG_ENTRIES_KEPT, LOG_FILE_BYTES_MAX, PURGE_BATCH, READ_ROUND_MAX,
+        LOG_FILE_BYTES_MAX, PURGE_BATCH, READ_ROUND_MAX,
     },
     log::LogStore,
     machine::Machine,
@@ -15,6 +16,7 @@ use crate::{
     snapshot::Checkpoints,
     store::{Store, files},
     types::{Raft, position},
+    version::{self, Gate, Raiser},
     watch::Watcher,
 };
 use bulkhead_model::NodeId;
@@ -23,8 +25,7 @@ use openraft::{SnapshotPolicy, storage::RaftLogStorage};
 use std::{
     fs::{self, File},
     io,
-    path::Path,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 use tokio::{sync::watch, time};
@@ -43,15 +44,18 @@ pub(crate) struct Parts {
     pub token: Option<Token>,
     pub env: Env,
     pub stop: CancellationToken,
+    pub gate: Gate,
+    pub peers: Peers,
     /// Keeps other processes away from the directory.
-    _claim: File,
+    _lock: File,
 }
 
 /// Opens everything and starts it.
 pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Parts, OpenError> {
     let token = config.peer_token.clone();
-    let disk = Disk::open(&config, &*machine).await?;
-    let Disk { store, checkpoints, mut log, claim } = disk;
+    let disk = Disk::open(&config, &*machine, &env).await?;
+    let Disk { store, checkpoints, mut log, life, lock } = disk;
+    version::check(store.version(), machine.newest_format()).map_err(failed("the state"))?;
     let state = log.get_log_state().await.map_err(failed("the log"))?;
     let tail = position(state.last_log_id.as_ref());
     let applied = store.database().applied().map_err(failed("the state"))?.last;
@@ -65,14 +69,17 @@ pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: 
     let node = config.node.0;
     let peers = Peers::new(Client::new(token.as_ref(), None));
     let factory = Factory { node, peers: peers.clone() };
+    let gate = Gate { store: Arc::clone(&store), machine: Arc::clone(&machine) };
     let state_machine = StateMachine { store: Arc::clone(&store), machine, checkpoints: Arc::clone(&checkpoints) };
     let settings = Arc::new(settings().validate().map_err(failed("openraft's settings"))?);
     let raft = Raft::new(node, settings, factory, log.clone(), state_machine).await.map_err(failed("consensus"))?;
 
     let stop = env.tasks.stopping().child_token();
-    let leading = Leading { raft: raft.clone(), env: env.clone() };
-    let proposals = Arc::new(Proposals::new(node, leading.clone(), peers));
-    let served = Arc::new(Served { node, raft: raft.clone(), leading, checkpoints });
+    let leading = Leading { raft: raft.clone(), env: env.clone(), gate: gate.clone() };
+    let proposals = Arc::new(Proposals::new(node, leading.clone(), peers.clone()));
+    let called_for_earlier_life = AtomicBool::new(false);
+    let served = Served { node, life, raft: raft.clone(), leading, checkpoints, called_for_earlier_life };
+    let served = Arc::new(served);
     let (status_sender, status) = watch::channel(Status::default());
     let watcher = Watcher {
         raft: raft.clone(),
@@ -80,12 +87,16 @@ pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: 
         tail,
         checkpoint_log_bytes: config.checkpoint_log_bytes,
         status: status_sender,
+        served: Arc::clone(&served),
         stop: stop.clone(),
         clock: env.clock.clone(),
     };
     env.tasks.spawn("replica.watch", watcher.run());
+    let raiser = Raiser { raft: raft.clone(), node, gate: gate.clone(), peers: peers.clone(), stop: stop.clone() };
+    env.tasks.spawn("replica.version", raiser.run());
     let reads = start_reads(&env, Arc::clone(&proposals), stop.clone());
-    Ok(Parts { node: config.node, raft, store, log, proposals, reads, served, status, token, env, stop, _claim: claim })
+    let (node, _lock) = (config.node, lock);
+    Ok(Parts { node, raft, store, log, proposals, reads, served, status, token, env, stop, gate, peers, _lock })
 }
 
 /// What lies on disk.
@@ -93,45 +104,37 @@ struct Disk {
     store: Arc<Store>,
     checkpoints: Arc<Checkpoints>,
     log: LogStore,
-    claim: File,
+    life: u64,
+    lock: File,
 }
 
 impl Disk {
-    async fn open(config: &ReplicaConfig, machine: &dyn Machine) -> Result<Self, OpenError> {
+    /// A fresh directory becomes a life of this node last, when everything else in it is on stable storage.
+    async fn open(config: &ReplicaConfig, machine: &dyn Machine, env: &Env) -> Result<Self, OpenError> {
         let (dir, node, families) = (config.dir.clone(), config.node, machine.families());
         let cache_bytes = usize::try_from(config.cache_bytes).map_err(failed("the cache"))?;
         let opened = tokio::task::spawn_blocking(move || {
             let log = dir.join("log");
+            fs::create_dir_all(&dir).map_err(failed("the directory"))?;
+            let lock = identity::lock(&dir)?;
+            let life = identity::find(&dir, node)?;
             fs::create_dir_all(&log).map_err(failed("the log's directory"))?;
-            let claim = claim(&dir, node)?;
             let store = Store::open(dir.join("state"), families, cache_bytes).map_err(failed("the state"))?;
             let checkpoints = Checkpoints::open(&dir).map_err(failed("the checkpoints"))?;
             files::sync(&dir).map_err(failed("the directory"))?;
-            Ok((Arc::new(store), Arc::new(checkpoints), log, claim))
+            Ok((Arc::new(store), Arc::new(checkpoints), log, life, lock))
         });
-        let (store, checkpoints, log, claim) = opened.await.map_err(failed("the disk"))??;
+        let (store, checkpoints, log, life, lock) = opened.await.map_err(failed("the disk"))??;
         let hardened = Arc::clone(&store);
         let guard = Box::new(move |upto: &_| hardened.harden(upto).map_err(io::Error::other));
         let file_bytes = usize::try_from(config.checkpoint_log_bytes / 4).unwrap_or(LOG_FILE_BYTES_MAX);
         let log = LogStore::open(&log, file_bytes.max(1), guard).await.map_err(failed("the log"))?;
-        Ok(Self { store, checkpoints, log, claim })
+        let life = match life {
+            Some(life) => life,
+            None => identity::begin(&config.dir, node, &env.rng)?,
+        };
+        Ok(Self { store, checkpoints, log, life, lock })
     }
-}
-
-/// A directory belongs to one node for ever, since under another id its log would vote twice; and to one process at a time.
-fn claim(dir: &Path, node: NodeId) -> Result<File, OpenError> {
-    let path = dir.join("NODE");
-    match fs::read_to_string(&path) {
-        Ok(found) if found == node.to_string() => {}
-        Ok(found) => return Err(OpenError(format!("{} belongs to node {found}, not {node}", dir.display()))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            files::replace(&path, node.to_string().as_bytes()).map_err(failed("the node's claim"))?;
-        }
-        Err(error) => return Err(failed("the node's claim")(error)),
-    }
-    let file = File::open(&path).map_err(failed("the node's claim"))?;
-    file.try_lock().map_err(|error| OpenError(format!("another process has {}: {error}", dir.display())))?;
-    Ok(file)
 }
 
 fn settings() -> openraft::Config {
@@ -145,7 +148,8 @@ fn settings() -> openraft::Config {
         max_payload_entries: APPEND_ENTRIES_MAX,
         max_append_entries: Some(APPEND_ENTRIES_MAX),
         snapshot_policy: SnapshotPolicy::Never,
-        max_in_snapshot_log_to_keep: LOG_ENTRIES_KEPT,
+        // What is kept is said by age and bytes: see `retain`.
+        max_in_snapshot_log_to_keep: u64::MAX,
         purge_batch_size: PURGE_BATCH,
         api_channel_size: Some(CONSENSUS_QUEUE_MAX),
         notification_channel_size: Some(CONSENSUS_QUEUE_MAX),
@@ -181,6 +185,6 @@ async fn round(proposals: &Proposals) -> Confirmed {
     time::timeout(READ_ROUND_MAX, confirm).await.unwrap_or_else(|_| Err("the round took too long".into()))
 }
 
-fn failed<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> OpenError {
+pub(crate) fn failed<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> OpenError {
     move |error| OpenError(format!("cannot open {what}: {error}"))
 }

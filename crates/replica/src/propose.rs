@@ -8,6 +8,7 @@ use crate::{
     limits::{LEADER_PAUSE, PROPOSALS_MAX, RAFT_ENTRY_BYTES_MAX},
     network::{CallError, Peers, ProposeAnswer, path},
     types::{Command, Peer, Raft, position},
+    version::Gate,
 };
 use bulkhead_service::{Env, client};
 use bytes::Bytes;
@@ -46,11 +47,16 @@ pub(crate) fn leader(raft: &Raft, node: u64) -> Leader {
 pub(crate) struct Leading {
     pub raft: Raft,
     pub env: Env,
+    pub gate: Gate,
 }
 
 impl Leading {
-    /// Appends, commits and applies, while this node leads.
+    /// Appends, commits and applies, while this node leads. A command that not every member reads is refused here, whoever sent
+    /// it.
     pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<Bytes, ProposeError> {
+        if let Some(why) = self.gate.refusal(&command) {
+            return Err(ProposeError::NotExecuted(why));
+        }
         let write = self.raft.client_write(Command(command));
         match time::timeout_at(deadline, write).await {
             Ok(Ok(done)) => Ok(done.data.0),

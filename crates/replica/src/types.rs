@@ -60,19 +60,22 @@ impl fmt::Debug for Outcome {
 pub(crate) struct Peer {
     pub addr: SocketAddr,
     pub az: Az,
+    /// The node with this directory, and no other of the same id: see [`crate::identity`].
+    pub life: u64,
 }
 
 impl Default for Peer {
     /// Nowhere. openraft's conformance suite makes nodes that are never called.
     fn default() -> Self {
         let az = "nowhere".parse().expect("a lower-case word is an AZ");
-        Self { addr: (Ipv4Addr::UNSPECIFIED, 0).into(), az }
+        Self { addr: (Ipv4Addr::UNSPECIFIED, 0).into(), az, life: 0 }
     }
 }
 
-impl From<&Member> for Peer {
-    fn from(member: &Member) -> Self {
-        Self { addr: member.peer, az: member.az.clone() }
+impl Peer {
+    /// A member in one of its lives.
+    pub fn of(member: &Member, life: u64) -> Self {
+        Self { addr: member.peer, az: member.az.clone(), life }
     }
 }
 

@@ -1,18 +1,21 @@
-//! Follows consensus: readiness, the status others wait for, gauges, and when a checkpoint is due.
+//! Follows consensus: readiness, the status others wait for, gauges, when a checkpoint is due and how much log is kept.
 //!
 //! Decisions are pure functions; one task acts on them whenever openraft's metrics change.
 
 use crate::{
     handle::Status,
-    limits::MEASURE_EVERY,
+    limits::{LOG_CHECKPOINTS_KEPT, LOG_MARK_EVERY, MEASURE_EVERY, PURGE_BATCH},
     log::LogStore,
-    membership,
+    membership::Members,
+    network::Served,
+    retain::Retention,
     types::{Raft, TypeConfig, position},
 };
-use bulkhead_model::{NodeId, api::cell::Member};
+use bulkhead_model::NodeId;
 use bulkhead_service::env::Clock;
 use openraft::{RaftMetrics, async_runtime::watch::WatchReceiver};
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Whether this node has applied what may have been committed before it started.
@@ -37,6 +40,7 @@ pub(crate) struct Watcher {
     pub tail: u64,
     pub checkpoint_log_bytes: u64,
     pub status: watch::Sender<Status>,
+    pub served: Arc<Served>,
     pub stop: CancellationToken,
     pub clock: Clock,
 }
@@ -48,11 +52,13 @@ impl Watcher {
         let mut checkpointed = 0;
         let mut measured = None;
         let mut recovered = false;
+        let mut kept = Retention::new(self.checkpoint_log_bytes.saturating_mul(LOG_CHECKPOINTS_KEPT));
+        let mut purged = 0;
         loop {
             let now = news.borrow_and_update().clone();
             recovered = recovered || self.recovered(&now);
             self.status.send_if_modified(|status| {
-                let new = status_of(&now, membership::voters(&self.raft), recovered);
+                let new = status_of(&now, recovered, self.served.is_wiped());
                 let differs = *status != new;
                 *status = new;
                 differs
@@ -69,9 +75,20 @@ impl Watcher {
                     tracing::warn!(%error, "no checkpoint is taken: consensus has stopped");
                 }
             }
-            match self.stop.run_until_cancelled(news.changed()).await {
-                Some(Ok(())) => {}
-                Some(Err(_)) | None => break,
+            let end = now.last_log_index.map_or(0, |index| index + 1);
+            if kept.mark(at, end, appended) {
+                let upto = kept.spare(at).min(position(now.snapshot.as_ref()));
+                if upto >= purged + PURGE_BATCH {
+                    purged = upto;
+                    if let Err(error) = self.raft.trigger().purge_log(upto - 1).await {
+                        tracing::warn!(%error, "the log is not purged: consensus has stopped");
+                    }
+                }
+            }
+            // Entries grow old also when there is no news.
+            match self.stop.run_until_cancelled(timeout(LOG_MARK_EVERY, news.changed())).await {
+                Some(Ok(Ok(())) | Err(_)) => {}
+                Some(Ok(Err(_))) | None => break,
             }
         }
         self.status.send_modify(|status| status.ready = false);
@@ -93,13 +110,16 @@ impl Watcher {
 }
 
 /// The status these metrics show.
-pub(crate) fn status_of(now: &RaftMetrics<TypeConfig>, members: Vec<Member>, recovered: bool) -> Status {
+pub(crate) fn status_of(now: &RaftMetrics<TypeConfig>, recovered: bool, wiped: bool) -> Status {
+    let Members { voters: members, learners } = Members::of(&now.membership_config);
     Status {
         leader: now.current_leader.map(NodeId),
         term: now.current_term,
         applied: position(now.last_applied.as_ref()),
         members,
-        ready: recovered && now.current_leader.is_some() && now.running_state.is_ok(),
+        learners,
+        ready: recovered && now.current_leader.is_some() && now.running_state.is_ok() && !wiped,
+        wiped,
     }
 }
 

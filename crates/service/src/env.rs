@@ -34,17 +34,19 @@ impl Env {
 #[derive(Debug, Clone)]
 pub struct Clock {
     manual: Option<Arc<Mutex<Timestamp>>>,
+    /// What was agreed on with others, and when.
+    agreed: Arc<Mutex<Option<(Timestamp, Instant)>>>,
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self { manual: None }
+        Self { manual: None, agreed: Arc::default() }
     }
 
     /// A wall clock that shows `start` until [`Clock::set_wall`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self { manual: Some(Arc::new(Mutex::new(start))) }
+        Self { manual: Some(Arc::new(Mutex::new(start))), agreed: Arc::default() }
     }
 
     /// For timeouts and durations. Never goes back.
@@ -53,9 +55,23 @@ impl Clock {
         Instant::now()
     }
 
-    /// For timestamps that people see. May jump.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    /// For timestamps that people see: what was agreed on, going on by the monotonic clock, else the machine's clock. May jump.
     pub fn wall(&self) -> Timestamp {
+        let agreed = *self.agreed.lock();
+        match agreed {
+            Some((time, since)) => time.plus(self.now().saturating_duration_since(since)),
+            None => self.machine(),
+        }
+    }
+
+    /// Takes `time` for the time now, whatever the machine's clock says from here on.
+    pub fn agree(&self, time: Timestamp) {
+        *self.agreed.lock() = Some((time, self.now()));
+    }
+
+    /// What the machine's clock shows. May jump, and be wrong.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    pub fn machine(&self) -> Timestamp {
         match &self.manual {
             Some(manual) => *manual.lock(),
             None => std::time::SystemTime::now().into(),
@@ -165,6 +181,15 @@ mod tests {
         assert_eq!(clock.wall(), Timestamp(5));
         clock.set_wall(Timestamp(3));
         assert_eq!(clock.wall(), Timestamp(3));
+    }
+
+    #[test]
+    fn a_time_that_was_agreed_on_goes_on_whatever_the_machine_s_clock_does() {
+        let clock = Clock::manual(Timestamp(5));
+        clock.agree(Timestamp(1_000_000));
+        clock.set_wall(Timestamp(7));
+        assert_eq!(clock.machine(), Timestamp(7));
+        assert!((1_000_000..1_060_000).contains(&clock.wall().0), "{:?}", clock.wall());
     }
 
     #[test]

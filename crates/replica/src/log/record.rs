@@ -178,10 +178,11 @@ mod tests {
         assert_eq!(bytes(&LogPayload(EntryPayload::Blank)), [1, 0, 0, 0, 0, 0]);
         let command = LogPayload(EntryPayload::Normal(Command(b"hi".as_slice().into())));
         assert_eq!(bytes(&command), [1, 1, 0, 0, 0, 2, b'h', b'i']);
-        let peer = Peer { addr: "127.0.0.1:9103".parse().expect("an address"), az: "az-a".parse().expect("an AZ") };
+        let peer =
+            Peer { addr: "127.0.0.1:9103".parse().expect("an address"), az: "az-a".parse().expect("an AZ"), life: 300 };
         let membership =
             Membership::new(vec![BTreeSet::from([1])], BTreeMap::from([(1, peer)])).expect("a group of one");
-        let golden = hex("0102000000110101010101007f0000018f4704617a2d61");
+        let golden = hex("0102000000130101010101007f0000018f4704617a2d61ac02");
         assert_eq!(bytes(&LogPayload(EntryPayload::Membership(membership.clone()))), golden);
         let read = LogPayload::decode(golden.as_slice()).expect("version one");
         assert_eq!(read.0, EntryPayload::Membership(membership));

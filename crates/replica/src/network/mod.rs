@@ -1,7 +1,7 @@
 //! Calls between the nodes of one group: HTTP/1.1 with compact bodies that start with a format version.
 //!
-//! Every call names the node it is meant for and is refused by any other, so that a reused address cannot make a stranger
-//! vote. Must not know what commands mean.
+//! Every call but the question who a node is names the node it is meant for, in the life that is meant, and is refused by any
+//! other: neither a reused address nor an emptied directory can make a stranger vote. Must not know what commands mean.
 
 mod peers;
 mod raft;
@@ -13,11 +13,12 @@ pub(crate) use raft::Factory;
 pub(crate) use server::{Served, router};
 pub(crate) use wire::ProposeAnswer;
 
-/// The node a call is meant for, decimal.
+/// The node a call is meant for, and which life of it: see [`crate::identity`].
 const TO: &str = "x-bulkhead-to-node";
 
 /// The calls.
 pub(crate) mod path {
+    pub const IDENTITY: &str = "/raft/identity";
     pub const APPEND: &str = "/raft/append";
     pub const VOTE: &str = "/raft/vote";
     pub const PRE_VOTE: &str = "/raft/pre-vote";

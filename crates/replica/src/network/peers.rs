@@ -1,15 +1,19 @@
 //! The calling side: one pooled client for all peers, and errors that say whether a call may have been executed.
 
 use super::{
-    TO,
+    TO, path,
     wire::{self, WireError},
 };
-use crate::{limits::PEER_ANSWER_BYTES_MAX, types::Peer};
+use crate::{
+    identity::{self, Identity},
+    limits::PEER_ANSWER_BYTES_MAX,
+    types::Peer,
+};
 use bulkhead_service::client::{self, Body, Client, ClientError};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response};
 use serde::{Serialize, de::DeserializeOwned};
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +39,12 @@ impl Peers {
         Self { client }
     }
 
+    /// Asks whoever is at `address` who it is.
+    pub async fn meet(&self, address: SocketAddr, patience: Duration) -> Result<Identity, CallError> {
+        let request = self.client.request(Method::POST, address, path::IDENTITY, client::full(Bytes::new()))?;
+        read(self.client.call(request, patience, PEER_ANSWER_BYTES_MAX).await?)
+    }
+
     /// Asks `node` and reads its whole answer within `patience`.
     pub async fn ask<Q: Serialize, A: DeserializeOwned>(
         &self,
@@ -57,7 +67,8 @@ impl Peers {
         patience: Duration,
     ) -> Result<A, CallError> {
         let mut request = self.client.request(Method::POST, peer.addr, path, body)?;
-        request.headers_mut().insert(TO, HeaderValue::from(node));
+        let to = HeaderValue::try_from(identity::address(node, peer.life)).expect("digits and a slash");
+        request.headers_mut().insert(TO, to);
         read(self.client.call(request, patience, PEER_ANSWER_BYTES_MAX).await?)
     }
 }

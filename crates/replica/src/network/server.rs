@@ -5,6 +5,7 @@
 
 use super::{TO, path, wire};
 use crate::{
+    identity,
     limits::{FORWARD_DEFAULT, PEER_BODY_BYTES_MAX},
     propose::Leading,
     snapshot::{self, Checkpoints},
@@ -28,16 +29,35 @@ use futures::TryStreamExt;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fmt::Display, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    fmt::Display,
+    future::Future,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio_util::io::StreamReader;
 use tracing::Instrument;
 
 /// What the calls work on.
 pub(crate) struct Served {
     pub node: u64,
+    pub life: u64,
     pub raft: Raft,
     pub leading: Leading,
     pub checkpoints: Arc<Checkpoints>,
+    /// A peer called for an earlier life of this node, whose data are gone.
+    pub called_for_earlier_life: AtomicBool,
+}
+
+impl Served {
+    /// Whether this node's group knows it in an earlier life only.
+    pub fn is_wiped(&self) -> bool {
+        self.called_for_earlier_life.load(Ordering::Relaxed)
+    }
 }
 
 type Node = State<Arc<Served>>;
@@ -62,6 +82,7 @@ pub(crate) fn router(served: Arc<Served>, token: Option<Token>) -> Router {
         .route(path::PROPOSE, post(propose))
         .route(path::TRANSFER_LEADER, post(transfer_leader))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), meant_for_this_node))
+        .route(path::IDENTITY, post(identity))
         .with_state(served);
     match token {
         Some(token) => calls.route_layer(middleware::from_fn_with_state(Arc::from([token]), auth::require)),
@@ -70,11 +91,21 @@ pub(crate) fn router(served: Arc<Served>, token: Option<Token>) -> Router {
 }
 
 async fn meant_for_this_node(State(node): Node, request: Request, next: Next) -> Response {
-    let meant = request.headers().get(TO).and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    if meant == Some(node.node) {
+    let meant = request.headers().get(TO).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let this = identity::address(node.node, node.life);
+    if meant == this {
         return next.run(request).await;
     }
-    Refused(StatusCode::MISDIRECTED_REQUEST, format!("this is node {}", node.node)).into_response()
+    let same_node = meant.split_once('/').is_some_and(|(id, _)| id == node.node.to_string());
+    if same_node && !node.called_for_earlier_life.swap(true, Ordering::Relaxed) {
+        tracing::error!(meant, this, "the data of this node are gone: it takes no part and must be replaced");
+    }
+    Refused(StatusCode::MISDIRECTED_REQUEST, format!("this is node {this}")).into_response()
+}
+
+async fn identity(State(node): Node) -> Result<Bytes, Refused> {
+    let clock = node.leading.env.clock.machine();
+    wire::encode(&node.leading.gate.identity(node.node, node.life, clock)).map_err(unavailable)
 }
 
 async fn append(State(node): Node, request: Request) -> Result<Bytes, Refused> {

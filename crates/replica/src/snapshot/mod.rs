@@ -16,6 +16,8 @@ mod send;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use frames::Head;
 pub(crate) use receive::receive;
 pub(crate) use send::{body, head};
 

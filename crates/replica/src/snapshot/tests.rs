@@ -23,7 +23,7 @@ fn state(dir: &TempDir, index: u64) -> Store {
     let database = store.database();
     let mut batch = rocksdb::WriteBatch::default();
     database.put(&mut batch, LARGE, b"k", &vec![7; 300_000]).expect("a family");
-    database.commit(batch, &id(index), None).expect("written");
+    database.commit(batch, &id(index), None, None).expect("written");
     drop(database);
     store
 }

@@ -7,6 +7,7 @@ use crate::{
     limits::{BLOB_BYTES_MIN, MEMTABLE_BYTES_MAX, OPEN_FILES_MAX, STATE_WAL_BYTES_MAX},
     machine::{Cursor, Family, Reader, StoreError},
     types::{LogId, StoredMembership},
+    version::BASE,
 };
 use bytes::Bytes;
 use rocksdb::{
@@ -19,6 +20,7 @@ use std::path::{Path, PathBuf};
 const OWN: &str = "_replica";
 const APPLIED: &[u8] = b"applied";
 const MEMBERSHIP: &[u8] = b"membership";
+const VERSION: &[u8] = b"version";
 /// The version of the own records: one byte, then postcard.
 const OWN_V1: u8 = 1;
 
@@ -90,11 +92,15 @@ impl Database {
         mut batch: WriteBatch,
         last: &LogId,
         membership: Option<&StoredMembership>,
+        version: Option<u8>,
     ) -> Result<(), StoreError> {
         let own = handle(&self.db, OWN)?;
         batch.put_cf(own, APPLIED, encode(last)?);
         if let Some(membership) = membership {
             batch.put_cf(own, MEMBERSHIP, encode(membership)?);
+        }
+        if let Some(version) = version {
+            batch.put_cf(own, VERSION, encode(&version)?);
         }
         self.db.write(batch).map_err(failed)
     }
@@ -159,17 +165,19 @@ fn applied(db: &DB) -> Result<AppliedState, StoreError> {
     let own = handle(db, OWN)?;
     let last = db.get_cf(own, APPLIED).map_err(failed)?;
     let membership = db.get_cf(own, MEMBERSHIP).map_err(failed)?;
+    let version = db.get_cf(own, VERSION).map_err(failed)?;
     Ok(AppliedState {
         last: last.map(|bytes| decode("the applied log id", &bytes)).transpose()?,
         membership: membership.map(|bytes| decode("the membership", &bytes)).transpose()?.unwrap_or_default(),
+        version: version.map(|bytes| decode("the group's version", &bytes)).transpose()?.unwrap_or(BASE),
     })
 }
 
-fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
+pub(super) fn encode(value: &impl serde::Serialize) -> Result<Vec<u8>, StoreError> {
     postcard::to_extend(value, vec![OWN_V1]).map_err(|error| StoreError::Store(error.to_string()))
 }
 
-fn decode<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+pub(super) fn decode<T: serde::de::DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
     let corrupt = |why: String| StoreError::Corrupt { what, why };
     match bytes.split_first() {
         Some((&OWN_V1, rest)) => postcard::from_bytes(rest).map_err(|error| corrupt(error.to_string())),

@@ -28,13 +28,17 @@ pub use view::View;
 use crate::{
     machine::{Family, StoreError},
     types::{LogId, StoredMembership, position},
+    version,
 };
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 use tokio::sync::watch;
 
@@ -49,13 +53,23 @@ pub(crate) struct Store {
     /// The position up to which the state survives a power failure.
     hardened: Mutex<u64>,
     applied: watch::Sender<u64>,
+    /// The group's format version, as far as it is applied here.
+    version: AtomicU8,
 }
 
 /// What a database holds.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct AppliedState {
     pub last: Option<LogId>,
     pub membership: StoredMembership,
+    /// See [`crate::version`].
+    pub version: u8,
+}
+
+impl Default for AppliedState {
+    fn default() -> Self {
+        Self { last: None, membership: StoredMembership::default(), version: version::BASE }
+    }
 }
 
 impl Store {
@@ -71,7 +85,8 @@ impl Store {
         }
         let database = Database::open(dir.join(&name), families, cache_bytes)?;
         database.sync()?;
-        let at = position(database.applied()?.last.as_ref());
+        let found = database.applied()?;
+        let at = position(found.last.as_ref());
         Ok(Self {
             dir,
             families,
@@ -79,6 +94,7 @@ impl Store {
             current: RwLock::new(Arc::new(database)),
             hardened: Mutex::new(at),
             applied: watch::Sender::new(at),
+            version: AtomicU8::new(found.version),
         })
     }
 
@@ -95,6 +111,16 @@ impl Store {
     /// The column families, in the machine's order.
     pub fn families(&self) -> &'static [Family] {
         self.families
+    }
+
+    /// The group's format version, as far as it is applied here: never above what the group has.
+    pub fn version(&self) -> u8 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The group's version was raised.
+    pub fn raised(&self, to: u8) {
+        self.version.fetch_max(to, Ordering::AcqRel);
     }
 
     /// Follows the applied position.
@@ -135,7 +161,7 @@ impl Store {
         let database = files::link(checkpoint, &dir)
             .map_err(|error| failed("copy a checkpoint to", &dir, &error))
             .and_then(|()| Database::open(dir.clone(), self.families, self.cache_bytes))?;
-        let applied = database.applied()?.last;
+        let AppliedState { last: applied, version, .. } = database.applied()?;
         if applied.as_ref() != expected {
             database.doom();
             return Err(StoreError::Corrupt {
@@ -150,6 +176,7 @@ impl Store {
         old.doom();
         let at = position(expected);
         *self.hardened.lock() = at;
+        self.raised(version);
         self.applied.send_replace(at);
         Ok(database)
     }
@@ -193,5 +220,7 @@ fn failed(what: &str, path: &Path, error: &io::Error) -> StoreError {
     StoreError::Store(format!("cannot {what} {}: {error}", path.display()))
 }
 
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod tests;

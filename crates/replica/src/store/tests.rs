@@ -24,7 +24,7 @@ fn apply(store: &Store, index: u64, value: &[u8]) {
     for family in FAMILIES {
         database.put(&mut batch, family, b"k", value).expect("a family");
     }
-    database.commit(batch, &id(index), None).expect("written");
+    database.commit(batch, &id(index), None, None).expect("written");
     store.announce(&id(index));
 }
 
@@ -124,4 +124,51 @@ fn only_what_is_applied_can_be_hardened() {
     apply(&store, 3, b"three");
     store.harden(&id(3)).expect("applied");
     assert!(store.harden(&id(4)).is_err());
+}
+
+/// What a crash leaves on disk after each step of installing a checkpoint, in their order, and whether the state is then the
+/// new one.
+#[test]
+fn a_crash_at_any_step_of_an_installation_leaves_the_old_state_or_the_new_one_whole() {
+    let steps: [(&str, bool, fn(&Path, &Path)); 7] = [
+        ("nothing yet", false, |_, _| {}),
+        ("an empty generation", false, |_, state| fs::create_dir(state.join("g-0000000002")).expect("made")),
+        ("half of the files", false, |copy, state| {
+            files::link(copy, &state.join("g-0000000002")).expect("linked");
+            for file in files::children(&state.join("g-0000000002")).expect("listable").iter().step_by(2) {
+                fs::remove_file(file).expect("there");
+            }
+        }),
+        ("all files", false, |copy, state| files::link(copy, &state.join("g-0000000002")).expect("linked")),
+        ("opened", false, |copy, state| {
+            files::link(copy, &state.join("g-0000000002")).expect("linked");
+            drop(Database::open(state.join("g-0000000002"), &FAMILIES, 1 << 20).expect("whole"));
+        }),
+        ("a pointer that is not in place", false, |copy, state| {
+            files::link(copy, &state.join("g-0000000002")).expect("linked");
+            fs::write(state.join("CURRENT.tmp"), "g-0000000002").expect("written");
+        }),
+        ("the pointer, and the old generation still there", true, |copy, state| {
+            files::link(copy, &state.join("g-0000000002")).expect("linked");
+            files::replace(&state.join("CURRENT"), b"g-0000000002").expect("pointed");
+        }),
+    ];
+    for (step, is_new, leave) in steps {
+        let dir = TempDir::new().expect("a directory");
+        let store = open(&dir);
+        apply(&store, 3, b"three");
+        let copy = checkpoint(&store, &dir);
+        apply(&store, 4, b"four");
+        drop(store);
+        leave(&copy, &dir.path().join("state"));
+        let store = open(&dir);
+        let expected = if is_new { (b"three".to_vec(), 4) } else { (b"four".to_vec(), 5) };
+        let at = *store.watch_applied().borrow();
+        assert_eq!((value(&store.view(), PLAIN), at), (Some(expected.0), expected.1), "{step}");
+        let generations = files::children(&dir.path().join("state")).expect("listable");
+        assert_eq!(generations.iter().filter(|path| path.is_dir()).count(), 1, "{step}");
+        // And it can be installed again.
+        store.replace(&copy, Some(&id(3))).expect("installed");
+        assert_eq!(value(&store.view(), LARGE), Some(b"three".to_vec()), "{step}");
+    }
 }

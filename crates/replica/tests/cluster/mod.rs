@@ -8,24 +8,43 @@ use bulkhead_service::{
     http::{Options, Running, serve},
 };
 use bytes::Bytes;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 /// How long anything here may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const KEYS: Family = Family { index: 0, name: "keys", large_values: true };
+/// The format of [`put_newer`].
+pub const NEWER: u8 = 2;
 const TOKEN: &str = "a-token-of-more-than-32-characters";
 
-/// `p key value` puts; `a key value` appends and answers the length there was before.
-struct Keys;
+/// `p key value` puts; `a key value` appends and answers the length there was before; `P key value` puts too, in a format
+/// that only newer builds read.
+struct Keys {
+    newest: u8,
+}
 
 impl Machine for Keys {
     fn families(&self) -> &'static [Family] {
         &[KEYS]
     }
 
+    fn newest_format(&self) -> u8 {
+        self.newest
+    }
+
+    fn format_of(&self, command: &[u8]) -> u8 {
+        if command.starts_with(b"P") { NEWER } else { 1 }
+    }
+
     fn apply(&self, view: &dyn Reader, command: &[u8]) -> Result<Applied, StoreError> {
+        assert!(self.format_of(command) <= self.newest, "a command in an unknown format reached apply");
         let text = String::from_utf8_lossy(command);
         let mut words = text.splitn(3, ' ');
         let (verb, key, value) = (words.next(), words.next().unwrap_or_default(), words.next().unwrap_or_default());
@@ -40,6 +59,11 @@ impl Machine for Keys {
 
 pub fn put(key: &str, value: &str) -> Bytes {
     format!("p {key} {value}").into()
+}
+
+/// As [`put`], in the newer format.
+pub fn put_newer(key: &str, value: &str) -> Bytes {
+    format!("P {key} {value}").into()
 }
 
 pub fn appended(key: &str, value: &str) -> Bytes {
@@ -69,23 +93,35 @@ pub struct Node {
     pub dir: TempDir,
     env: Env,
     server: Running,
+    newest: u8,
 }
 
 /// A node that is not running.
 pub struct Down {
     member: Member,
     dir: TempDir,
+    /// The newest format its build reads.
+    pub newest: u8,
+}
+
+impl Down {
+    /// Its disk is replaced by an empty one.
+    pub fn wiped(self) -> Self {
+        Self { dir: TempDir::new().expect("a directory"), ..self }
+    }
 }
 
 pub struct Cluster {
     nodes: BTreeMap<u64, Node>,
     checkpoint_log_bytes: u64,
+    /// Processes started so far: each has randomness of its own.
+    starts: u64,
 }
 
 impl Cluster {
     /// Three nodes that form a group and are ready.
     pub async fn formed(checkpoint_log_bytes: u64) -> Self {
-        let mut cluster = Self { nodes: BTreeMap::new(), checkpoint_log_bytes };
+        let mut cluster = Self { nodes: BTreeMap::new(), checkpoint_log_bytes, starts: 0 };
         for id in 1..=3 {
             cluster.add(id).await;
         }
@@ -98,30 +134,23 @@ impl Cluster {
 
     /// A fresh node that belongs to no group.
     pub async fn add(&mut self, id: u64) -> u64 {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
         let peer = free.local_addr().expect("an address");
         drop(free);
         let az = format!("az-{id}").parse().expect("an AZ");
         let member = Member { node: NodeId(id), az, peer };
-        self.start(Down { member, dir: TempDir::new().expect("a directory") }).await
+        self.start(Down { member, dir: TempDir::new().expect("a directory"), newest: 1 }).await
     }
 
     pub async fn start(&mut self, down: Down) -> u64 {
-        let Down { member, dir } = down;
-        let env = Env::for_tests(member.node.0);
-        let config = ReplicaConfig {
-            dir: dir.path().to_owned(),
-            node: member.node,
-            az: member.az.clone(),
-            peer: member.peer,
-            cache_bytes: 8 << 20,
-            checkpoint_log_bytes: self.checkpoint_log_bytes,
-            peer_token: Some(Token::new(TOKEN).expect("long enough")),
-        };
+        let Down { member, dir, newest } = down;
+        self.starts += 1;
+        let env = Env::for_tests(member.node.0 + 1_000 * self.starts);
+        let config = config(&member, &dir, self.checkpoint_log_bytes);
         let until = deadline();
         let replica = loop {
             // The one before may still be closing its files.
-            match Replica::open(config.clone(), Arc::new(Keys), env.clone()).await {
+            match Replica::open(config.clone(), Arc::new(Keys { newest }), env.clone()).await {
                 Ok(replica) => break replica,
                 Err(error) => assert!(now() < until, "{error}"),
             }
@@ -129,8 +158,24 @@ impl Cluster {
         };
         let server = listen(&env, member.peer, &replica).await;
         let id = member.node.0;
-        self.nodes.insert(id, Node { member, replica, dir, env, server });
+        self.nodes.insert(id, Node { member, replica, dir, env, server, newest });
         id
+    }
+
+    /// Why a node does not even open.
+    pub async fn refusal(&self, down: &Down) -> String {
+        let env = Env::for_tests(down.member.node.0);
+        let config = config(&down.member, &down.dir, self.checkpoint_log_bytes);
+        let until = deadline();
+        loop {
+            match Replica::open(config.clone(), Arc::new(Keys { newest: down.newest }), env.clone()).await {
+                Ok(_) => panic!("node {} opened", down.member.node),
+                // The one before may still be closing its files.
+                Err(error) if error.to_string().contains("another process") => assert!(now() < until, "{error}"),
+                Err(error) => return error.to_string(),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Takes a node away without any farewell to the others.
@@ -139,7 +184,20 @@ impl Cluster {
         node.replica.shutdown().await;
         drop(node.server);
         assert!(node.env.tasks.shutdown(PATIENCE).await, "a task does not stop");
-        Down { member: node.member, dir: node.dir }
+        Down { member: node.member, dir: node.dir, newest: node.newest }
+    }
+
+    /// A node hangs, as a stopped process does: connections to it are taken, and nothing is answered while this is held.
+    pub async fn hang(&mut self, id: NodeId) -> (Down, TcpListener) {
+        let down = self.kill(id).await;
+        let until = deadline();
+        loop {
+            match TcpListener::bind(down.member.peer) {
+                Ok(silent) => return (down, silent),
+                Err(error) => assert!(now() < until, "{error}"),
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub async fn stop(mut self) {
@@ -173,6 +231,18 @@ impl Cluster {
             }
         };
         assert!(tokio::time::timeout(PATIENCE, reached).await.is_ok(), "waited in vain until {what}");
+    }
+}
+
+fn config(member: &Member, dir: &TempDir, checkpoint_log_bytes: u64) -> ReplicaConfig {
+    ReplicaConfig {
+        dir: dir.path().to_owned(),
+        node: member.node,
+        az: member.az.clone(),
+        peer: member.peer,
+        cache_bytes: 8 << 20,
+        checkpoint_log_bytes,
+        peer_token: Some(Token::new(TOKEN).expect("long enough")),
     }
 }
 
