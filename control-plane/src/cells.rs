@@ -10,7 +10,7 @@ use crate::{
 use bulkhead_model::{
     AccessKeyId, AccountId, CellId,
     api::{
-        cell::{ClaimSettled, Form, NodeStatus, PutAccount, PutKey, SettleClaim},
+        cell::{ClaimSettled, Form, Member, NodeStatus, PutAccount, PutKey, SettleClaim, Voters},
         control_plane::CellNode,
     },
 };
@@ -50,12 +50,14 @@ pub struct Cells {
     env: Env,
     /// One pool of connections for each cell; a cell's token never changes.
     clients: Arc<Mutex<HashMap<CellId, Client>>>,
+    /// The node of each cell that answered last is asked first: one that hangs would cost every call its patience.
+    answered: Arc<Mutex<HashMap<CellId, SocketAddr>>>,
 }
 
 impl Cells {
     /// Finds nodes in the directory and tokens where the provisioner put them.
     pub fn new(directory: Directory, tokens: Tokens, env: Env) -> Self {
-        Self { directory, tokens, env, clients: Arc::default() }
+        Self { directory, tokens, env, clients: Arc::default(), answered: Arc::default() }
     }
 
     /// Creates or updates an account.
@@ -101,6 +103,20 @@ impl Cells {
         sent.await.map_err(|error| cell_error(cell, error))
     }
 
+    /// Adds a node without a vote, through the leader.
+    pub async fn add_member(&self, cell: &CellId, leader: SocketAddr, body: &Member) -> Result<(), CellError> {
+        let client = self.client(cell)?;
+        let sent = client.json(Method::POST, leader, "/admin/v1/members", Some(body), CELL_CALL_DEADLINE);
+        sent.await.map_err(|error| cell_error(cell, error))
+    }
+
+    /// Replaces the voters, through the leader.
+    pub async fn set_voters(&self, cell: &CellId, leader: SocketAddr, body: &Voters) -> Result<(), CellError> {
+        let client = self.client(cell)?;
+        let sent = client.json(Method::PUT, leader, "/admin/v1/voters", Some(body), CELL_CALL_DEADLINE);
+        sent.await.map_err(|error| cell_error(cell, error))
+    }
+
     /// One node's own view of its cell.
     pub async fn status(&self, cell: &CellId, node: SocketAddr) -> Result<NodeStatus, CellError> {
         let client = self.client(cell)?;
@@ -118,7 +134,8 @@ impl Cells {
 
     fn nodes(&self, cell: &CellId) -> Result<Vec<CellNode>, CellError> {
         let record = read::cell(&self.directory.local_view(), cell).map_err(DirectoryError::from)?;
-        Ok(record.map(|record| record.nodes).unwrap_or_default())
+        let nodes = record.map(|record| record.nodes).unwrap_or_default();
+        Ok(answered_first(nodes, self.answered.lock().get(cell).copied()))
     }
 
     /// Asks one node after the other until one answers or the time is up.
@@ -141,7 +158,10 @@ impl Cells {
             for node in &nodes {
                 let patience = CELL_CALL_DEADLINE.min(deadline.saturating_duration_since(self.env.clock.now()));
                 match client.json(method.clone(), node.admin, path, body, patience).await {
-                    Ok(answer) => return Ok(answer),
+                    Ok(answer) => {
+                        self.answered.lock().insert(cell.clone(), node.admin);
+                        return Ok(answer);
+                    }
                     Err(error) => last = cell_error(cell, error),
                 }
                 match &last {
@@ -160,6 +180,12 @@ impl Cells {
     }
 }
 
+/// The nodes in the order in which they are asked: the one that answered last, then the others as they are.
+fn answered_first(mut nodes: Vec<CellNode>, answered: Option<SocketAddr>) -> Vec<CellNode> {
+    nodes.sort_by_key(|node| Some(node.admin) != answered);
+    nodes
+}
+
 /// What is known after a failed call. A `5xx` may hide an execution; what the cell decided is in the other statuses.
 fn cell_error(cell: &CellId, error: ClientError) -> CellError {
     let (cell, why) = (cell.clone(), error.to_string());
@@ -175,5 +201,27 @@ fn absent_is_deleted(answer: Result<(), CellError>) -> Result<(), CellError> {
     match answer {
         Err(CellError::Refused { status: StatusCode::NOT_FOUND, .. }) => Ok(()),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_model::NodeId;
+
+    #[test]
+    fn the_node_that_answered_last_is_asked_first() {
+        let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port));
+        let node = |number: u16| {
+            let (az, admin) = ("az-a".parse().expect("a label"), at(number));
+            CellNode { node: NodeId(u64::from(number)), az, s3: at(9), admin, peer: at(9) }
+        };
+        let order = |answered| {
+            let nodes = answered_first(vec![node(1), node(2), node(3)], answered);
+            nodes.iter().map(|node| node.node.0).collect::<Vec<_>>()
+        };
+        assert_eq!(order(None), [1, 2, 3]);
+        assert_eq!(order(Some(at(2))), [2, 1, 3]);
+        assert_eq!(order(Some(at(7))), [1, 2, 3], "it was replaced");
     }
 }

@@ -53,6 +53,10 @@ pub const RECONCILE_INTERVAL: Duration = Duration::from_millis(500);
 /// Unsettled things taken up in one pass.
 pub const RECONCILE_BATCH: usize = 64;
 
+/// A new node votes once it is at most so many entries behind the leader: more would slow every commit when another node is lost.
+pub const CAUGHT_UP_ENTRIES: u64 = 1_000;
+/// How long the CLI waits for a replacement, unless it is told otherwise.
+pub const REPLACE_WAIT_SECONDS: u64 = 3_600;
 /// How long a cell may stay in `Provisioning` or `Forming`.
 pub const CELL_STEP_DEADLINE: Duration = Duration::from_secs(90);
 /// The pause before a node that died is started again; doubled for each death in a row.

@@ -30,6 +30,9 @@ pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<NodeStatus
         term: known.term,
         applied: known.applied,
         members: known.members,
+        learners: known.learners,
+        wiped: known.wiped,
+        missing_copies: None,
         usage: admin.index.local().cell_usage()?,
     }))
 }

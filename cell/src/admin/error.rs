@@ -3,7 +3,7 @@
 use crate::meta::{command::Refusal, index::SubmitError};
 use axum::{Json, response::IntoResponse};
 use bulkhead_model::{api::error::ApiError, headers};
-use bulkhead_replica::{FormError, ReadError, StoreError};
+use bulkhead_replica::{FormError, MembershipError, ReadError, StoreError};
 use http::StatusCode;
 
 /// Why an admin call was not done.
@@ -21,6 +21,10 @@ pub(super) enum AdminError {
     Read(#[from] ReadError),
     #[error(transparent)]
     Form(#[from] FormError),
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error("the change of the membership is not confirmed yet")]
+    Unconfirmed,
     #[error("the index cannot be read")]
     Store(#[from] StoreError),
     #[error("the index answered what was not asked")]
@@ -38,7 +42,8 @@ impl AdminError {
             }
             Self::Submit(SubmitError::Unknown(_)) => (StatusCode::GATEWAY_TIMEOUT, "unknown_outcome"),
             Self::Submit(SubmitError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid"),
-            Self::Form(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Form(_) | Self::Membership(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Unconfirmed => (StatusCode::GATEWAY_TIMEOUT, "unknown_outcome"),
             Self::Store(_) | Self::Unexpected => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
     }
@@ -52,6 +57,8 @@ impl AdminError {
             | Self::Refused(_)
             | Self::Submit(SubmitError::Unknown(_) | SubmitError::TooLarge { .. })
             | Self::Form(_)
+            | Self::Membership(_)
+            | Self::Unconfirmed
             | Self::Store(_)
             | Self::Unexpected => false,
         }

@@ -1,10 +1,11 @@
 //! The admin API: what the control plane and operators ask of a node (`bulkhead_model::api::cell`), and its health.
 //!
-//! Every call but `status` may be sent to any node and is answered after commit. Knows no objects.
+//! Every call but `status` is answered after commit. Knows no objects.
 
 mod accounts;
 mod cell;
 mod error;
+mod members;
 
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use axum::{
     routing::{get, post, put},
 };
 use bulkhead_model::{Az, CellId, NodeId};
+use bulkhead_replica::MembershipError;
 use bulkhead_service::{
     Env,
     auth::{self, Token},
@@ -61,6 +63,14 @@ impl Admin {
         self.env.clock.now() + ADMIN_PATIENCE
     }
 
+    /// A change of the membership, which goes on by itself when it takes longer than a call may.
+    async fn in_time(&self, change: impl Future<Output = Result<(), MembershipError>>) -> Result<(), AdminError> {
+        match tokio::time::timeout_at(self.deadline(), change).await {
+            Ok(changed) => Ok(changed?),
+            Err(_) => Err(AdminError::Unconfirmed),
+        }
+    }
+
     async fn execute(&self, command: Command) -> Result<Done, AdminError> {
         Ok(self.index.execute(Origin::default(), command, self.deadline()).await??)
     }
@@ -73,6 +83,8 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
         .route("/admin/v1/form", post(cell::form))
         .route("/admin/v1/status", get(cell::status))
         .route("/admin/v1/claims/settle", post(cell::settle_claim))
+        .route("/admin/v1/members", post(members::add))
+        .route("/admin/v1/voters", put(members::set_voters))
         .route("/admin/v1/accounts/{account}", put(accounts::put).get(accounts::show).delete(accounts::delete))
         .route("/admin/v1/accounts/{account}/keys/{key}", put(accounts::put_key).delete(accounts::delete_key))
         .route_layer(from_fn_with_state(tokens, auth::require))

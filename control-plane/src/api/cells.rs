@@ -19,7 +19,7 @@ use axum::{
     extract::{Path, State},
 };
 use bulkhead_model::{
-    Blueprint, CellId,
+    Blueprint, CellId, NodeId,
     api::control_plane::{Cell, CellState, StampCell},
 };
 use http::StatusCode;
@@ -81,6 +81,18 @@ async fn blueprint(api: &Api, name: &str) -> Result<Blueprint, Failure> {
     }
 }
 
+/// Begins a replacement; the reconciler carries it out, whether or not anybody waits.
+pub async fn replace(
+    State(api): State<Api>,
+    Path((cell, node)): Path<(String, u64)>,
+) -> Result<(StatusCode, Json<Cell>), Failure> {
+    let id: CellId = extract::id(&cell)?;
+    api.directory.propose(Command::ReplaceNode { cell: id.clone(), node: NodeId(node) }).await?;
+    api.wake.notify_waiters();
+    let Json(cell) = show(State(api), Path(cell)).await?;
+    Ok((StatusCode::ACCEPTED, Json(cell)))
+}
+
 pub async fn list(State(api): State<Api>) -> Result<Json<Vec<Cell>>, Failure> {
     let cells = read::cells(&api.directory.view().await?).map_err(DirectoryError::from)?;
     Ok(Json(cells.into_iter().map(|(id, record)| shown(id, record)).collect()))
@@ -100,6 +112,7 @@ fn shown(id: CellId, record: record::Cell) -> Cell {
         blueprint_hash: record.blueprint_hash,
         state: record.state,
         nodes: record.nodes,
+        replacement: record.replacement,
         accounts: record.accounts,
         created_at: record.created,
     }

@@ -88,9 +88,11 @@ impl From<DirectoryError> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (status, code) = match &refusal {
-            Refusal::NoSuchAccount(_) | Refusal::NoSuchKey { .. } | Refusal::KeyGone(_) | Refusal::NoSuchCell(_) => {
-                (StatusCode::NOT_FOUND, "not_found")
-            }
+            Refusal::NoSuchAccount(_)
+            | Refusal::NoSuchKey { .. }
+            | Refusal::KeyGone(_)
+            | Refusal::NoSuchCell(_)
+            | Refusal::NoSuchNode { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Refusal::AccountIdTaken(_)
             | Refusal::KeyIdTaken
             | Refusal::EmailTaken { .. }
@@ -101,6 +103,9 @@ impl From<Refusal> for Failure {
             | Refusal::CellExists { .. }
             | Refusal::IllegalCellMove { .. }
             | Refusal::CellPlanned(_)
+            | Refusal::CellNotActive { .. }
+            | Refusal::ReplacementUnderWay { .. }
+            | Refusal::NoSuchReplacement { .. }
             | Refusal::BucketTaken => (StatusCode::CONFLICT, "conflict"),
             Refusal::TooManyKeys { .. } | Refusal::TooManyCells { .. } | Refusal::TooManyBuckets { .. } => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "limit")

@@ -72,6 +72,9 @@ fn show_text(one: &Cell) -> String {
     if let CellState::Failed { why } = &one.state {
         shown.push(("cause", why.clone()));
     }
+    if let Some(replacement) = &one.replacement {
+        shown.push(("replacement", super::replace::progress(replacement).trim_end().into()));
+    }
     let rows: Vec<_> = one
         .nodes
         .iter()

@@ -10,6 +10,7 @@ mod error;
 mod key;
 mod node;
 mod output;
+mod replace;
 mod status;
 
 #[cfg(test)]
@@ -71,6 +72,7 @@ pub async fn run(arguments: Arguments) -> Result<Output, CliError> {
         Command::Account(command) => command.run(&settings.connect()?).await,
         Command::Key(command) => command.run(&settings.connect()?).await,
         Command::Cell(command) => command.run(&settings.connect()?).await,
+        Command::Node(node::Command::Replace(replace)) => replace.run(&settings.connect()?).await,
         Command::Node(command) => command.run(&settings.processes()).await,
         Command::Status => status::show(&settings.connect()?).await,
         Command::Dev(command) => command.run(settings).await,

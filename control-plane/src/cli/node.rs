@@ -1,4 +1,4 @@
-//! `bulkhead node`: the processes of this machine, from their run files. Needs no control plane.
+//! `bulkhead node`: the processes of this machine, from their run files. All but `replace` need no control plane.
 
 use super::{CliError, Output, output::table};
 use crate::provision::local::{
@@ -34,6 +34,10 @@ pub enum Command {
         #[arg(required = true)]
         names: Vec<String>,
     },
+    /// Replace a node whose machine or disk is gone (or shall go) by a new one in its AZ, under an id that was never used, and
+    /// wait until the cell is whole. Repeat it to go on waiting. This needs the control plane.
+    #[command(after_help = "Example: bulkhead node replace --cell c1 --node 1")]
+    Replace(super::replace::Replace),
 }
 
 /// A process, for programs.
@@ -80,6 +84,8 @@ impl Command {
             }
             Self::Stop { names } => end(processes, names, End::Stop).await,
             Self::Kill { names } => end(processes, names, End::Kill).await,
+            // Asked of the control plane, in `cli/mod.rs`.
+            Self::Replace(_) => Ok(Output::done("Nothing is replaced without a control plane.")),
         }
     }
 }

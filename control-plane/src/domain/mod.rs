@@ -5,3 +5,4 @@ pub mod cell;
 pub mod claims;
 pub mod keys;
 pub mod placement;
+pub mod replacement;

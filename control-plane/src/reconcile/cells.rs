@@ -13,7 +13,7 @@ use bulkhead_model::{
     CellId, Timestamp,
     api::{
         cell::{Form, Member},
-        control_plane::{CellNode, CellState},
+        control_plane::{CellNode, CellState, Replacement},
     },
 };
 use bulkhead_service::Env;
@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 /// Why a step was not taken.
 #[derive(Debug, thiserror::Error)]
-enum StepError {
+pub(super) enum StepError {
     #[error(transparent)]
     Provision(#[from] ProvisionError),
     #[error(transparent)]
@@ -80,10 +80,10 @@ fn summary(seen: &[Seen]) -> String {
 
 /// Looks after all cells.
 pub struct CellKeeper {
-    directory: Directory,
-    cells: Cells,
-    local: Local,
-    env: Env,
+    pub(super) directory: Directory,
+    pub(super) cells: Cells,
+    pub(super) local: Local,
+    pub(super) env: Env,
     /// A step's deadline counts from here at the earliest: nobody worked on it while the process was down.
     started: Timestamp,
     restarts: Mutex<Restarts>,
@@ -110,7 +110,10 @@ impl CellKeeper {
     /// When the directory cannot be read.
     pub async fn pass(&self) -> Result<(), DirectoryError> {
         let cells = read::cells(&self.directory.view().await?)?;
-        let ports = cells.iter().flat_map(|(_, cell)| &cell.nodes).flat_map(|node| [node.s3, node.admin, node.peer]);
+        let nodes = |cell: &Cell| {
+            cell.nodes.iter().chain(cell.replacement.iter().flat_map(|r| &r.planned)).cloned().collect::<Vec<_>>()
+        };
+        let ports = cells.iter().flat_map(|(_, cell)| nodes(cell)).flat_map(|node| [node.s3, node.admin, node.peer]);
         let mut taken: BTreeSet<u16> = ports.map(|address| address.port()).collect();
         let mut steps = Vec::new();
         for (id, cell) in cells {
@@ -118,6 +121,11 @@ impl CellKeeper {
             if cell.state == CellState::Provisioning && cell.nodes.is_empty() {
                 let planned = self.plan(&id, &cell, &mut taken).await;
                 self.report(&id, planned).await;
+            } else if let Some(replacement) = cell.replacement.clone() {
+                // One after the other, for their ports; and what hinders a replacement is no failure of the cell.
+                if let Err(error) = self.replace_and_keep(&id, &cell, &replacement, &taken).await {
+                    tracing::warn!(cell = %id, %error, "a step of a replacement was not taken");
+                }
             } else {
                 steps.push(async move { self.report(&id, self.step(&id, &cell).await).await });
             }
@@ -172,21 +180,33 @@ impl CellKeeper {
         }
     }
 
-    /// Starts what is not running, unless an operator has stopped it.
+    async fn replace_and_keep(
+        &self,
+        id: &CellId,
+        cell: &Cell,
+        replacement: &Replacement,
+        taken: &BTreeSet<u16>,
+    ) -> Result<(), StepError> {
+        self.keep_running(id, cell)?;
+        self.replace(id, cell, replacement, taken).await
+    }
+
     fn keep_running(&self, id: &CellId, cell: &Cell) -> Result<(), StepError> {
-        let now = self.env.clock.now();
-        for node in &cell.nodes {
-            let name = Local::process_name(id, node.node);
-            if self.local.is_running(&name)? {
-                self.restarts.lock().alive(&name, now);
-                continue;
-            }
-            // A first start is no restart.
-            let due = !self.local.was_started(&name)? || self.restarts.lock().may_start(&name, now);
-            if due && self.local.start(id, node)? == Started::Now {
-                tracing::info!(cell = %id, node = %node.node, "node process started");
-                metrics::counter!("cell_processes_started", "cell" => id.to_string()).increment(1);
-            }
+        cell.nodes.iter().try_for_each(|node| self.keep_node_running(id, node))
+    }
+
+    /// Starts a node that is not running, unless an operator has stopped it.
+    pub(super) fn keep_node_running(&self, id: &CellId, node: &CellNode) -> Result<(), StepError> {
+        let (name, now) = (Local::process_name(id, node.node), self.env.clock.now());
+        if self.local.is_running(&name)? {
+            self.restarts.lock().alive(&name, now);
+            return Ok(());
+        }
+        // A first start is no restart.
+        let due = !self.local.was_started(&name)? || self.restarts.lock().may_start(&name, now);
+        if due && self.local.start(id, node)? == Started::Now {
+            tracing::info!(cell = %id, node = %node.node, "node process started");
+            metrics::counter!("cell_processes_started", "cell" => id.to_string()).increment(1);
         }
         Ok(())
     }

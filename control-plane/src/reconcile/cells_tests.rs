@@ -35,12 +35,12 @@ use std::{
 
 const BLUEPRINT: &str = include_str!("../../../blueprints/dev.toml");
 
-fn c2() -> CellId {
+pub(super) fn c2() -> CellId {
     "c2".parse().expect("a label")
 }
 
 /// A provisioner whose cell binary only waits.
-fn local(dir: &Path, world: &World) -> Local {
+pub(super) fn local(dir: &Path, world: &World) -> Local {
     let binary = dir.join("bulkhead-cell");
     fs::write(&binary, "#!/bin/sh\nexec sleep 600\n").expect("writable");
     fs::set_permissions(&binary, fs::Permissions::from_mode(0o700)).expect("ours");
@@ -77,6 +77,9 @@ async fn pretended_node(world: &World, node: u64, formed: Arc<AtomicUsize>) -> C
             term: 0,
             applied: 0,
             members: Vec::new(),
+            learners: Vec::new(),
+            wiped: false,
+            missing_copies: None,
             usage: CellUsage::default(),
         };
         std::future::ready(Json(status))
@@ -91,18 +94,18 @@ async fn pretended_node(world: &World, node: u64, formed: Arc<AtomicUsize>) -> C
     CellNode { node: NodeId(node), az, s3: any, admin: running.address, peer: any }
 }
 
-fn record(world: &World) -> Cell {
+pub(super) fn record(world: &World) -> Cell {
     read::cell(&world.api.directory.local_view(), &c2()).expect("readable").expect("stamped")
 }
 
 /// One pass of a control plane that was just started, and dies right after.
-async fn one_life(world: &World, local: &Local) {
+pub(super) async fn one_life(world: &World, local: &Local) {
     let api = &world.api;
     let keeper = CellKeeper::new(api.directory.clone(), api.cells.clone(), local.clone(), api.env.clone());
     keeper.pass().await.expect("readable");
 }
 
-async fn stamp(world: &World, nodes: Vec<CellNode>) {
+pub(super) async fn stamp(world: &World, nodes: Vec<CellNode>) {
     let blueprint = Blueprint::parse(BLUEPRINT).expect("valid");
     let (hash, capacity) = (blueprint.hash(), blueprint.capacity.accounts);
     let command = Command::StampCell { cell: c2(), blueprint: "dev".into(), blueprint_hash: hash, capacity };
@@ -110,7 +113,7 @@ async fn stamp(world: &World, nodes: Vec<CellNode>) {
     world.propose(Command::PlanCell { cell: c2(), nodes }).await;
 }
 
-async fn end_all(processes: &Processes, world: &World) {
+pub(super) async fn end_all(processes: &Processes, world: &World) {
     for run in processes.list().expect("readable") {
         processes.end(&run.name, End::Kill, &world.api.env.clock).await.expect("killed");
     }

@@ -8,6 +8,9 @@ pub mod cells;
 #[cfg(test)]
 mod cells_tests;
 pub mod claims;
+mod replacements;
+#[cfg(test)]
+mod replacements_tests;
 mod restarts;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 //! The proposer stamps time, ids and the placement ring's candidates; `apply` decides. Formats are frozen.
 
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, ClaimId, Epoch, Timestamp,
-    api::control_plane::{AccountState, CellNode, CellState},
+    AccessKeyId, AccountId, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    api::control_plane::{AccountState, CellNode, CellState, ReplaceStep},
 };
 use serde::{Deserialize, Serialize};
 
@@ -78,6 +78,27 @@ pub enum Command {
         bucket: String,
         claim: ClaimId,
     },
+    /// Begins to replace a node by one with a fresh id. Repeating it while that goes on is harmless.
+    ReplaceNode {
+        cell: CellId,
+        node: NodeId,
+    },
+    /// Records the addresses of the node that takes the place, once.
+    PlanReplacement {
+        cell: CellId,
+        node: CellNode,
+    },
+    /// The replacement by this node goes on; with [`ReplaceStep::Repairing`] it has taken the place.
+    MoveReplacement {
+        cell: CellId,
+        node: NodeId,
+        to: ReplaceStep,
+    },
+    /// The cell is whole again.
+    FinishReplacement {
+        cell: CellId,
+        node: NodeId,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +160,16 @@ pub enum Refusal {
     IllegalCellMove { cell: CellId, from: String, to: String },
     #[error("cell {0} has its addresses already")]
     CellPlanned(CellId),
+    #[error("cell {cell} is {state}; only an active cell's nodes are replaced: stamp it again")]
+    CellNotActive { cell: CellId, state: String },
+    #[error("cell {cell} has no node {node}")]
+    NoSuchNode { cell: CellId, node: NodeId },
+    #[error(
+        "node {old} of cell {cell} is being replaced by node {new}; the cell cannot spare another until that is done"
+    )]
+    ReplacementUnderWay { cell: CellId, old: NodeId, new: NodeId },
+    #[error("cell {cell} has no replacement by node {node} that could do this now")]
+    NoSuchReplacement { cell: CellId, node: NodeId },
     #[error("the bucket name is another account's")]
     BucketTaken,
     #[error("account {account} holds {buckets} of at most {max} bucket names")]

@@ -33,33 +33,7 @@ pub fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{
-        command::{Command, Envelope},
-        record::{Bucket, Meta},
-    };
-    use bulkhead_model::{AccountId, ClaimId, Epoch, Timestamp, routing};
-    use std::fmt::Debug;
-
-    fn golden<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T, bytes: &str) {
-        assert_eq!(hex::encode(encode(value)), bytes, "{value:?}");
-        let stored = hex::decode(bytes).expect("hex");
-        assert_eq!(&decode::<T>("golden", &stored).expect("its own form"), value);
-    }
-
-    #[test]
-    fn stored_forms_never_change_by_accident() {
-        let account = AccountId::new(123_456_789_012).expect("twelve digits");
-        golden(
-            &Bucket { account, claim: ClaimId(7), committed: true, claimed: Timestamp(300) },
-            "010c3132333435363738393031320701ac02",
-        );
-        golden(&Meta { routing_version: 9, accounts: 1, ..Meta::default() }, "01090000010000");
-        let home = routing::Home { cell: "c1".parse().expect("label"), epoch: Epoch(1) };
-        golden(&routing::Change::Account { account, home }, "01020c31323334353637383930313202633101");
-        golden(&routing::Change::BucketGone { bucket: "abc".into() }, "010503616263");
-        let command = Command::ReleaseBucket { bucket: "abc".into(), claim: ClaimId(7) };
-        golden(&Envelope { time: Timestamp(300), command }, "01ac020d0361626307");
-    }
+    use bulkhead_model::ClaimId;
 
     #[test]
     fn what_is_cut_short_too_long_or_of_another_version_is_refused() {

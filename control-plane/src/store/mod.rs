@@ -7,6 +7,8 @@ pub mod apply;
 pub mod command;
 pub mod directory;
 pub mod format;
+#[cfg(test)]
+mod golden;
 pub mod keys;
 pub mod read;
 pub mod record;

@@ -4,8 +4,8 @@
 
 use crate::domain::{claims::Held, placement::Load};
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, ClaimId, Epoch, Timestamp,
-    api::control_plane::{AccountState, CellNode, CellState},
+    AccessKeyId, AccountId, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    api::control_plane::{AccountState, CellNode, CellState, Replacement},
 };
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,10 @@ pub struct Cell {
     pub state: CellState,
     /// Empty until its addresses are planned.
     pub nodes: Vec<CellNode>,
+    /// The highest id a node of it ever had: none is used twice.
+    pub last_node: NodeId,
+    /// At most one at a time: until the chunks are whole again, another node cannot be spared.
+    pub replacement: Option<Replacement>,
     pub created: Timestamp,
     /// When `state` was entered.
     pub since: Timestamp,

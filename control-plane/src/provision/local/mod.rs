@@ -10,6 +10,7 @@ pub mod tokens;
 
 use crate::store::record::Cell;
 use bulkhead_model::{Blueprint, CellId, NodeId, api::control_plane::CellNode, blueprint::BlueprintError};
+use bulkhead_service::env::Clock;
 use process::{ProcessError, Processes, Spec, Started};
 use run_file::Role;
 use serde::Deserialize;
@@ -112,6 +113,46 @@ impl Local {
     pub fn prepare(&self, id: &CellId, cell: &Cell) -> Result<(), ProvisionError> {
         let blueprint = self.blueprint(id, &cell.blueprint, &cell.blueprint_hash)?;
         files::write_cell(&self.config, &self.surroundings, id, &blueprint, &cell.nodes)
+    }
+
+    /// Addresses and files for a node that takes the place of `old`, in its AZ.
+    ///
+    /// # Errors
+    /// When there are not enough ports.
+    pub fn plan_one(&self, node: NodeId, old: &CellNode, taken: &BTreeSet<u16>) -> Result<CellNode, ProvisionError> {
+        let is_free = |port| !taken.contains(&port) && plan::is_free(port);
+        plan::node(node, old.az.clone(), self.config.port_base, is_free)
+    }
+
+    /// Writes what a node needs that takes another's place, and does not have yet.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn prepare_one(&self, id: &CellId, cell: &Cell, node: &CellNode) -> Result<(), ProvisionError> {
+        let blueprint = self.blueprint(id, &cell.blueprint, &cell.blueprint_hash)?;
+        files::write_cell(&self.config, &self.surroundings, id, &blueprint, std::slice::from_ref(node))
+    }
+
+    /// Ends a node that is replaced and sees to it that nobody starts it again. Its directory stays, for an operator to delete.
+    ///
+    /// # Errors
+    /// When it does not end.
+    pub async fn retire(&self, cell: &CellId, node: NodeId, clock: &Clock) -> Result<(), ProvisionError> {
+        let name = Self::process_name(cell, node);
+        match self.processes.find(&name)? {
+            Some(run) if run.is_alive() || !run.held => {
+                Ok(self.processes.end(&name, process::End::Stop, clock).await?)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Forgets the process of a node that was retired.
+    ///
+    /// # Errors
+    /// When its run file cannot be deleted.
+    pub fn forget(&self, cell: &CellId, node: NodeId) -> Result<(), ProvisionError> {
+        Ok(self.processes.forget(&Self::process_name(cell, node))?)
     }
 
     /// The name of a node's process and run file.

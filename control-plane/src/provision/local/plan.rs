@@ -2,7 +2,7 @@
 
 use super::ProvisionError;
 use crate::limits::PORTS_TRIED_MAX;
-use bulkhead_model::{Blueprint, NodeId, api::control_plane::CellNode};
+use bulkhead_model::{Az, Blueprint, NodeId, api::control_plane::CellNode};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 /// Listeners of one node: S3, admin, peer.
@@ -33,6 +33,19 @@ pub fn nodes(
         _ => None,
     };
     Ok((1..).zip(azs).zip(ports).filter_map(node).collect())
+}
+
+/// One more node in `az`, on the first ports from `base` upward for which `is_free` holds.
+///
+/// # Errors
+/// [`ProvisionError::NoPorts`].
+pub fn node(node: NodeId, az: Az, base: u16, mut is_free: impl FnMut(u16) -> bool) -> Result<CellNode, ProvisionError> {
+    let mut candidates = base..=base.saturating_add(PORTS_TRIED_MAX);
+    let mut next = || candidates.by_ref().find(|&port| is_free(port)).map(loopback);
+    match (next(), next(), next()) {
+        (Some(s3), Some(admin), Some(peer)) => Ok(CellNode { node, az, s3, admin, peer }),
+        (_, _, _) => Err(ProvisionError::NoPorts { wanted: LISTENERS, tried: PORTS_TRIED_MAX, base }),
+    }
 }
 
 /// Whether nothing listens on a port of the loopback interface.

@@ -178,6 +178,17 @@ impl Processes {
         Err(ProcessError::Immortal { name: run.name })
     }
 
+    /// Forgets a process that has ended. One that is not known is forgotten.
+    pub fn forget(&self, name: &str) -> Result<(), ProcessError> {
+        let _lock = self.lock()?;
+        let file = self.file(name);
+        match self.find(name)? {
+            Some(run) if run.is_alive() => Err(ProcessError::Immortal { name: name.into() }),
+            Some(_) => fs::remove_file(&file).map_err(|why| ProcessError::File { file, why }),
+            None => Ok(()),
+        }
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.run.join(format!("{name}.json"))
     }

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use bulkhead_model::{
-    CellId,
+    CellId, NodeId,
     api::control_plane::{CellNode, CellState},
     routing::{Change, NodeRoute},
 };
@@ -41,8 +41,19 @@ pub fn stamp(
         return Ok(Err(Refusal::TooManyCells { cells: set.meta.cells, max: CELLS_MAX }));
     }
     let (created, since) = (set.time(), set.time());
-    let (state, nodes, accounts) = (CellState::Provisioning, Vec::new(), 0);
-    set.put_cell(&id, &Cell { blueprint, blueprint_hash, capacity, accounts, state, nodes, created, since });
+    let cell = Cell {
+        blueprint,
+        blueprint_hash,
+        capacity,
+        accounts: 0,
+        state: CellState::Provisioning,
+        nodes: Vec::new(),
+        last_node: NodeId(0),
+        replacement: None,
+        created,
+        since,
+    };
+    set.put_cell(&id, &cell);
     set.meta.cells += 1;
     Ok(Ok(Done::Ok))
 }
@@ -56,6 +67,7 @@ pub fn plan(set: &mut ChangeSet<'_>, id: CellId, nodes: Vec<CellNode>) -> Result
     if !cell.nodes.is_empty() {
         return Ok(Err(Refusal::CellPlanned(id)));
     }
+    cell.last_node = nodes.iter().map(|node| node.node).max().unwrap_or(cell.last_node);
     cell.nodes = nodes;
     set.put_cell(&id, &cell);
     Ok(Ok(Done::Ok))
@@ -75,8 +87,13 @@ pub fn change_state(set: &mut ChangeSet<'_>, id: CellId, to: CellState) -> Resul
     cell.since = set.time();
     set.put_cell(&id, &cell);
     if cell.state == CellState::Active {
-        let route = |node: CellNode| NodeRoute { node: node.node, az: node.az, s3: node.s3 };
-        set.publish(&Change::Cell { cell: id, nodes: cell.nodes.into_iter().map(route).collect() });
+        publish(set, id, cell.nodes);
     }
     Ok(Ok(Done::Ok))
+}
+
+/// Tells routers where a cell's nodes are.
+pub(super) fn publish(set: &mut ChangeSet<'_>, id: CellId, nodes: Vec<CellNode>) {
+    let route = |node: CellNode| NodeRoute { node: node.node, az: node.az, s3: node.s3 };
+    set.publish(&Change::Cell { cell: id, nodes: nodes.into_iter().map(route).collect() });
 }

@@ -5,6 +5,9 @@ mod accounts;
 mod buckets;
 mod cells;
 mod change_set;
+#[cfg(test)]
+mod replacement_tests;
+mod replacements;
 
 #[cfg(test)]
 mod claim_races;
@@ -54,5 +57,9 @@ fn decide(set: &mut ChangeSet<'_>, command: Command) -> Result<Outcome, StoreErr
         Command::ClaimBucket { bucket, account } => buckets::claim(set, bucket, account),
         Command::CommitBucket { bucket, claim } => buckets::commit(set, bucket, claim),
         Command::ReleaseBucket { bucket, claim } => buckets::release(set, bucket, claim),
+        Command::ReplaceNode { cell, node } => replacements::begin(set, cell, node),
+        Command::PlanReplacement { cell, node } => replacements::plan(set, cell, node),
+        Command::MoveReplacement { cell, node, to } => replacements::advance(set, cell, node, to),
+        Command::FinishReplacement { cell, node } => replacements::finish(set, cell, node),
     }
 }

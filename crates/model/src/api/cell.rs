@@ -10,8 +10,11 @@
 //! | `PUT /admin/v1/accounts/{account}/keys/{key}` | [`PutKey`] | `204`; idempotent |
 //! | `DELETE /admin/v1/accounts/{account}/keys/{key}` | – | `204`; idempotent |
 //! | `POST /admin/v1/claims/settle` | [`SettleClaim`] | [`ClaimSettled`] |
+//! | `POST /admin/v1/members` | [`Member`] | `204`; idempotent: the node follows without a vote |
+//! | `PUT /admin/v1/voters` | [`Voters`] | `204`; idempotent |
 //!
-//! Every call but `status` may be sent to any node; it is answered after commit.
+//! Every call but `status` is answered after commit. `members` and `voters` are for the leader, which others name in their
+//! status, and are answered `409` by any other; the rest may be sent to any node.
 
 use crate::{AccountId, Az, CellId, ClaimId, Epoch, NodeId};
 use serde::{Deserialize, Serialize};
@@ -34,6 +37,13 @@ pub struct Form {
     pub members: Vec<Member>,
 }
 
+/// Makes exactly these nodes the voters; a voter that is not named leaves the group. Each must be a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Voters {
+    pub voters: Vec<NodeId>,
+}
+
 /// One node's own view of its cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeStatus {
@@ -49,7 +59,14 @@ pub struct NodeStatus {
     pub leader: Option<NodeId>,
     pub term: u64,
     pub applied: u64,
+    /// The voters.
     pub members: Vec<Member>,
+    /// Members that follow without a vote.
+    pub learners: Vec<Member>,
+    /// This node came back without the data of its earlier life: it takes no part and must be replaced under a new id.
+    pub wiped: bool,
+    /// Copies of chunks that this node knows to be missing in the cell; `None` when this build does not count them.
+    pub missing_copies: Option<u64>,
     pub usage: CellUsage,
 }
 

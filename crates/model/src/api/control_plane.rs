@@ -12,6 +12,7 @@
 //! | `POST /v1/cells` | [`StampCell`] | `201` [`Cell`], once it is formed and serving |
 //! | `GET /v1/cells` | – | `[`[`Cell`]`]` |
 //! | `GET /v1/cells/{cell}` | – | [`Cell`] |
+//! | `POST /v1/cells/{cell}/nodes/{node}/replace` | – | `202` [`Cell`]; idempotent; watch its `replacement` |
 //! | `POST /v1/buckets` | [`ClaimBucket`] | [`Claimed`], or `409` when the name is another account's |
 //! | `GET /v1/buckets/{bucket}` | – | [`Bucket`] |
 //! | `DELETE /v1/buckets/{bucket}?claim={claim}` | – | `204`; idempotent; a later claim is left alone |
@@ -100,8 +101,35 @@ pub struct Cell {
     pub blueprint_hash: String,
     pub state: CellState,
     pub nodes: Vec<CellNode>,
+    pub replacement: Option<Replacement>,
     pub accounts: u64,
     pub created_at: Timestamp,
+}
+
+/// A node that takes another's place, in the same AZ. A node id is never used twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replacement {
+    pub old: NodeId,
+    pub new: NodeId,
+    /// `None` until the new node's addresses are planned.
+    pub planned: Option<CellNode>,
+    pub step: ReplaceStep,
+    /// When `step` was entered.
+    pub since: Timestamp,
+}
+
+/// ```text
+///  Joining ─► Swapping ─► Repairing ─► (done)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplaceStep {
+    /// The new node is started, follows without a vote, and catches up.
+    Joining,
+    /// The old node is stopped, and the new one votes in its stead.
+    Swapping,
+    /// The new node serves; the chunks it should hold are copied to it.
+    Repairing,
 }
 
 /// ```text
