@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod chunks;
+pub mod clock;
 pub mod config;
 pub mod jobs;
 pub mod limits;

@@ -24,10 +24,28 @@ pub const KEYS_PER_ACCOUNT_MAX: u64 = 100;
 pub const UPLOADS_PER_ACCOUNT_MAX: u64 = 100_000;
 /// Rows of a deleted bucket's abandoned uploads that one applied command clears away.
 pub const DROPPED_ROWS_PER_COMMAND: usize = 64;
-/// How long a request id's outcome is kept.
-pub const REPLAY_MILLISECONDS: u64 = 15 * 60 * 1_000;
+/// Between two looks at the other nodes' clocks.
+pub const CLOCK_LOOK: Duration = Duration::from_secs(10);
+/// The same while no other node answers.
+pub const CLOCK_LOOK_ALONE: Duration = Duration::from_secs(1);
+/// How long another node may take to say what its clock shows.
+pub const CLOCK_PATIENCE: Duration = Duration::from_millis(500);
+/// Clocks that differ by more do not agree.
+pub const CLOCKS_AGREE: Duration = Duration::from_secs(60);
+/// The least time, on a monotonic clock, between two ticks of the cell: see [`crate::meta::ticks`].
+pub const TICK: Duration = Duration::from_secs(60);
+/// Between two looks at whether a tick is due.
+pub const TICK_LOOK: Duration = Duration::from_secs(1);
+/// For how many whole ticks a request id's outcome is kept: 15 minutes at least.
+pub const REPLAY_TICKS: u64 = 15;
+const _: () = assert!(REPLAY_TICKS * TICK.as_secs() >= 10 * 60, "a request may be repeated for ten minutes");
 /// Outcomes that expire per applied command: more than one, so that the table shrinks after a burst.
 pub const REPLAYS_EXPIRED_PER_COMMAND: usize = 4;
+/// Outcomes that expire with a tick, so that the table also shrinks when nobody writes.
+pub const REPLAYS_EXPIRED_PER_TICK: usize = 4_096;
+/// Outcomes kept: 4,000 requests a second for all the time that they are kept. Beyond it writes are told to slow down, since
+/// forgetting one early could carry out a request twice.
+pub const REPLAYS_MAX: u64 = 4_000_000;
 /// The smallest entry Raft must take: a whole CompleteUpload of 10,000 parts fits.
 pub const RAFT_ENTRY_BYTES_MAX: usize = 1 << 20;
 /// A body that rides in a Raft entry must fit one many times over, so that entries batch.

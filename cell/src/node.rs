@@ -9,9 +9,10 @@
 use crate::{
     admin::{self, Admin},
     chunks::{self, ChunkStore, LocalConfig, Topology, disk::RealDisk},
+    clock,
     config::Config,
     jobs,
-    meta::{apply::Index, index::IndexHandle, seal::CellKey},
+    meta::{apply::Index, index::IndexHandle, seal::CellKey, ticks},
     names::Names,
     ops::Cell,
     peer::{self, PeerClient},
@@ -68,6 +69,8 @@ impl Node {
         let cell = Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes);
 
         env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
+        env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
+        env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
         env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
 
@@ -177,7 +180,9 @@ fn waits_for(replica: &Replica) -> health::Waits {
     Arc::new(move || {
         let status = replica.status();
         let mut waits = Vec::new();
-        if status.members.is_empty() {
+        if status.wiped {
+            waits.push("its replacement under a new id: its data are gone (`bulkhead node replace`)".to_owned());
+        } else if status.members.is_empty() {
             waits.push("its group to be formed".to_owned());
         } else if status.leader.is_none() {
             waits.push("a leader".to_owned());

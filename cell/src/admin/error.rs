@@ -71,6 +71,7 @@ fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
             (StatusCode::NOT_FOUND, "not_found")
         }
         Refusal::CellFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "full"),
+        Refusal::TooManyRecent { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Refusal::Moved { .. }
         | Refusal::AccountNotEmpty { .. }
         | Refusal::KeyOfAnotherAccount
@@ -87,7 +88,8 @@ fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         | Refusal::BadDigest
         | Refusal::TooManyBuckets { .. }
         | Refusal::TooManyKeys { .. }
-        | Refusal::TooManyUploads { .. } => (StatusCode::CONFLICT, "conflict"),
+        | Refusal::TooManyUploads { .. }
+        | Refusal::TooManyDeletes { .. } => (StatusCode::CONFLICT, "conflict"),
     }
 }
 

@@ -22,10 +22,14 @@ pub struct CellState {
     pub last_errand: u64,
     /// Rows of [`Dropped`] buckets.
     pub dropped: u64,
+    /// Ticks so far: at least [`crate::limits::TICK`] of true time lies between two, whatever the clocks say.
+    pub ticks: u64,
+    /// Recorded outcomes.
+    pub replays: u64,
     /// Recorded outcomes up to this one are expired: a scan for the next begins here and not among their tombstones.
-    pub expired_to: Option<(Timestamp, RequestId)>,
-    /// No recorded outcome expires before this.
-    pub expire_at: Timestamp,
+    pub expired_to: Option<(u64, RequestId)>,
+    /// No recorded outcome expires before this tick.
+    pub expire_at: u64,
 }
 
 /// What an account holds.
@@ -63,7 +67,8 @@ pub struct BlobOwner {
 /// The outcome of a request, kept for those who ask again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replay {
-    pub applied: Timestamp,
+    /// The tick in which it was applied.
+    pub applied: u64,
     pub outcome: Outcome,
 }
 

@@ -87,6 +87,11 @@ pub enum Command {
         key: String,
         upload: UploadId,
     },
+    /// A node that leads has seen [`crate::limits::TICK`] go by since it saw this tick. Another one that says the same later
+    /// changes nothing.
+    Tick {
+        after: u64,
+    },
 }
 
 /// Names bytes that are already durable, or brings them along (`body`, for [`Layout::Inline`]).
@@ -231,6 +236,11 @@ pub enum Refusal {
     TooManyKeys { used: u64, max: u64 },
     #[error("the account has {used} of at most {max} uploads in progress")]
     TooManyUploads { used: u64, max: u64 },
+    #[error("{keys} keys are to be deleted at once, more than the {max} allowed")]
+    TooManyDeletes { keys: u64, max: u64 },
+    /// Forgetting an outcome early to make room could carry out a repeated request twice.
+    #[error("the cell remembers the outcomes of {max} recent requests, and takes no more before some of them are old")]
+    TooManyRecent { max: u64 },
 }
 
 impl Refusal {
@@ -238,7 +248,7 @@ impl Refusal {
     /// of it is recorded.
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Moved { .. } | Self::EpochClosed { .. } | Self::ClaimFenced => false,
+            Self::Moved { .. } | Self::EpochClosed { .. } | Self::ClaimFenced | Self::TooManyRecent { .. } => false,
             Self::NoSuchAccount
             | Self::AccountNotEmpty { .. }
             | Self::KeyOfAnotherAccount
@@ -257,7 +267,8 @@ impl Refusal {
             | Self::CellFull { .. }
             | Self::TooManyBuckets { .. }
             | Self::TooManyKeys { .. }
-            | Self::TooManyUploads { .. } => true,
+            | Self::TooManyUploads { .. }
+            | Self::TooManyDeletes { .. } => true,
         }
     }
 }

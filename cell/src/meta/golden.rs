@@ -5,8 +5,8 @@
 use super::{
     bookkeeping::{AccountTotals, BlobOwner, BucketState, CellState, Dropped, Errand, Fence, Replay},
     command::{
-        Command, CompleteUpload, Condition, DeleteObject, Done, Envelope, EtagMatch, ListedPart, Outcome, PutObject,
-        Refusal,
+        CapacityDimension, Command, CompleteUpload, Condition, DeleteObject, Done, Envelope, EtagMatch, ListedPart,
+        Outcome, PutObject, Refusal,
     },
     format::{FormatError, Record, decode, decode_body, encode, encode_body},
     record::{
@@ -140,6 +140,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("PutPart", Command::PutPart { bucket, key: object_key(), upload, number: 1, part: part() }),
         ("CompleteUpload", Command::CompleteUpload(complete_upload())),
         ("AbortUpload", Command::AbortUpload { bucket, key: object_key(), upload }),
+        ("Tick", Command::Tick { after: 300 }),
     ]
 }
 
@@ -158,7 +159,29 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("PartPut", Ok(Done::PartPut { modified })),
         ("UploadCompleted", Ok(completed)),
         ("Moved", Err(Refusal::Moved { current: Epoch(4) })),
+        ("NoSuchAccount", Err(Refusal::NoSuchAccount)),
+        ("AccountNotEmpty", Err(Refusal::AccountNotEmpty { buckets: 1 })),
+        ("KeyOfAnotherAccount", Err(Refusal::KeyOfAnotherAccount)),
+        ("BucketAlreadyOwnedByYou", Err(Refusal::BucketAlreadyOwnedByYou)),
+        ("BucketAlreadyExists", Err(Refusal::BucketAlreadyExists)),
+        ("ClaimFenced", Err(Refusal::ClaimFenced)),
+        ("NoSuchBucket", Err(Refusal::NoSuchBucket)),
+        ("BucketNotEmpty", Err(Refusal::BucketNotEmpty)),
+        ("NoSuchKey", Err(Refusal::NoSuchKey)),
+        ("PreconditionFailed", Err(Refusal::PreconditionFailed)),
+        ("EpochClosed", Err(Refusal::EpochClosed { blob: blob() })),
+        ("NoSuchUpload", Err(Refusal::NoSuchUpload)),
+        ("InvalidPart", Err(Refusal::InvalidPart { number: 2 })),
+        ("InvalidPartOrder", Err(Refusal::InvalidPartOrder)),
+        ("EntityTooSmall", Err(Refusal::EntityTooSmall { number: 1, len: 2, min: 3 })),
+        ("EntityTooLarge", Err(Refusal::EntityTooLarge { len: 2, max: 1 })),
+        ("BadDigest", Err(Refusal::BadDigest)),
+        ("CellFull", Err(Refusal::CellFull { what: CapacityDimension::Accounts, used: 1, max: 2 })),
+        ("TooManyBuckets", Err(Refusal::TooManyBuckets { used: 1, max: 1 })),
+        ("TooManyKeys", Err(Refusal::TooManyKeys { used: 1, max: 1 })),
         ("TooManyUploads", Err(Refusal::TooManyUploads { used: 1, max: 1 })),
+        ("TooManyDeletes", Err(Refusal::TooManyDeletes { keys: 2, max: 1 })),
+        ("TooManyRecent", Err(Refusal::TooManyRecent { max: 1 })),
     ]
 }
 
@@ -197,7 +220,7 @@ fn lines() -> Vec<String> {
     lines.add("Part", &part());
     lines.add("BlobOwner", &BlobOwner { bucket: BucketId(1), key: "k".into() });
     lines.add("Segment", &segment());
-    lines.add("Replay", &Replay { applied: Timestamp(3), outcome: Ok(Done::Ok) });
+    lines.add("Replay", &Replay { applied: 3, outcome: Ok(Done::Ok) });
     lines.add("Errand", &Errand::ReleaseName { name: "bucket".into(), claim });
     lines.add("OpenEpoch", &OpenEpoch { node: NodeId(3), opened: Timestamp(4) });
     lines.add(
@@ -211,8 +234,10 @@ fn lines() -> Vec<String> {
             last_epoch: 5,
             last_errand: 6,
             dropped: 7,
-            expired_to: Some((Timestamp(8), RequestId(9))),
-            expire_at: Timestamp(10),
+            ticks: 11,
+            replays: 12,
+            expired_to: Some((8, RequestId(9))),
+            expire_at: 10,
         },
     );
     lines.add("Dropped", &Dropped { parts_to: Some(vec![1]), uploads_to: None });

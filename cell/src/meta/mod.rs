@@ -10,6 +10,7 @@ pub mod keys;
 pub mod list;
 pub mod record;
 pub mod seal;
+pub mod ticks;
 pub mod view;
 
 #[cfg(test)]

@@ -133,6 +133,14 @@ impl<R: Reader> IndexView<R> {
         Ok(CellUsage { bytes, objects, accounts: cell.accounts, buckets: cell.buckets })
     }
 
+    /// The cell's ticks so far: see [`crate::meta::ticks`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn ticks(&self) -> Result<u64, StoreError> {
+        Ok(keys::meta::cell().get(&self.reader)?.unwrap_or_default().ticks)
+    }
+
     /// The oldest errands to the control plane, at most `max`, each with its number.
     ///
     /// # Errors

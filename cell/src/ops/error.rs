@@ -14,7 +14,8 @@ use bulkhead_replica::{ReadError, StoreError};
 /// Why a call was not done.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OpError {
-    /// The index said no, or would have said no. (`EpochClosed` arrives as [`OpError::NotExecuted`].)
+    /// The index said no, or would have said no. (`EpochClosed` arrives as [`OpError::NotExecuted`], `TooManyRecent` as
+    /// [`OpError::SlowDown`].)
     #[error(transparent)]
     Refused(Refusal),
     #[error("the bucket belongs to another account")]
@@ -92,6 +93,7 @@ impl From<Refusal> for OpError {
         match refusal {
             // Another process of this node took over, or this one lost its epoch: nothing was named.
             Refusal::EpochClosed { .. } => Self::NotExecuted(refusal.to_string()),
+            Refusal::TooManyRecent { .. } => Self::SlowDown("too many recent requests to remember"),
             other => Self::Refused(other),
         }
     }

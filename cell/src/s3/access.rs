@@ -3,7 +3,7 @@
 //! Runs before s3s reads a body, so what is not built answers `501` without one. Who may touch a bucket is decided by ops,
 //! against the same state of the index as the call itself.
 
-use super::{caller::RequestCx, calls::S3Op, front, stated::Stated, validate};
+use super::{caller::RequestCx, calls::S3Op, front, stated::Stated, validate, when};
 use bulkhead_service::env::Clock;
 use s3s::{
     S3Error, S3Result,
@@ -30,6 +30,7 @@ impl S3Access for Access {
         let (Some(_), Some(signer)) = (cx.credentials(), request.signer.get()) else {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         };
+        when::check(cx.headers(), cx.uri(), self.clock.wall())?;
         let op = S3Op::parse(&name).ok_or_else(|| not_built(&name))?;
         let _ = request.call.set((op, self.clock.now()));
         let headers = front::effective_headers(cx.headers(), cx.uri())?;

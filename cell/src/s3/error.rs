@@ -145,7 +145,9 @@ fn refused(refusal: &Refusal) -> Answer {
             S3ErrorCode::PreconditionFailed,
             "At least one of the pre-conditions you specified did not hold",
         ),
-        Refusal::EpochClosed { .. } => unavailable("Service is unable to handle request.").not_executed(),
+        Refusal::EpochClosed { .. } | Refusal::TooManyRecent { .. } => {
+            unavailable("Service is unable to handle request.").not_executed()
+        }
         Refusal::NoSuchUpload => Answer::new(
             S3ErrorCode::NoSuchUpload,
             "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.",
@@ -175,6 +177,7 @@ fn refused(refusal: &Refusal) -> Answer {
             S3ErrorCode::TooManyBuckets,
             format!("You have attempted to create more buckets than allowed: {refusal}"),
         ),
+        Refusal::TooManyDeletes { .. } => Answer::new(S3ErrorCode::MalformedXML, refusal.to_string()),
         Refusal::TooManyUploads { .. } => {
             Answer::new(S3ErrorCode::InvalidRequest, format!("There are too many uploads in progress: {refusal}"))
         }
@@ -302,6 +305,9 @@ mod tests {
             (Refusal::BadDigest, "BadDigest", 400),
             (Refusal::CellFull { what: CapacityDimension::Bytes, used: 1, max: 1 }, "InsufficientStorage", 507),
             (Refusal::TooManyBuckets { used: 1, max: 1 }, "TooManyBuckets", 400),
+            (Refusal::TooManyUploads { used: 1, max: 1 }, "InvalidRequest", 400),
+            (Refusal::TooManyDeletes { keys: 2, max: 1 }, "MalformedXML", 400),
+            (Refusal::TooManyRecent { max: 1 }, "ServiceUnavailable", 503),
         ] {
             assert_eq!(code_and_status(OpError::Refused(refusal)), (code.to_owned(), status));
         }

@@ -15,6 +15,7 @@ mod dropped;
 mod epochs;
 mod objects;
 mod replays;
+mod ticks;
 mod uploads;
 mod usage;
 
@@ -26,7 +27,7 @@ use super::{
     format,
     keys::{self, FAMILIES},
 };
-use bulkhead_model::{AccountId, Epoch, blueprint::Capacity};
+use bulkhead_model::{AccountId, Epoch, RequestId, blueprint::Capacity};
 use bulkhead_replica::{Applied, Family, Machine, Reader, StoreError};
 use draft::Draft;
 
@@ -71,8 +72,9 @@ impl Index {
         }
         let mut cell = keys::meta::cell().get(view)?.unwrap_or_default();
         cell.time = cell.time.max(envelope.time);
+        let expiring = replays::expired_at_most(&envelope.command);
         let mut draft = Draft::new(view, cell.clone(), &self.capacity);
-        let outcome: Outcome = match decide(&mut draft, envelope.routed, envelope.command) {
+        let outcome: Outcome = match decide(&mut draft, &envelope.request, envelope.routed, envelope.command) {
             Ok(done) => Ok(done),
             Err(Stop::Refused(refusal)) => {
                 draft = Draft::new(view, cell, &self.capacity);
@@ -81,7 +83,7 @@ impl Index {
             Err(Stop::Store(error)) => return Err(error),
         };
         replays::record(&mut draft, envelope.request, &outcome);
-        replays::expire(&mut draft)?;
+        replays::expire(&mut draft, expiring)?;
         dropped::clear_some(&mut draft)?;
         Ok(Applied { mutations: draft.into_mutations(), outcome: format::encode(&outcome).into() })
     }
@@ -97,8 +99,14 @@ impl Machine for Index {
     }
 }
 
-fn decide(draft: &mut Draft<'_>, routed: Option<(AccountId, Epoch)>, command: Command) -> Decision {
+fn decide(
+    draft: &mut Draft<'_>,
+    request: &Option<RequestId>,
+    routed: Option<(AccountId, Epoch)>,
+    command: Command,
+) -> Decision {
     check_route(draft, routed)?;
+    replays::check_room(draft, request.as_ref())?;
     match command {
         Command::PutAccount { account, record } => accounts::put(draft, account, &record),
         Command::DeleteAccount { account } => accounts::delete(draft, account),
@@ -121,6 +129,7 @@ fn decide(draft: &mut Draft<'_>, routed: Option<(AccountId, Epoch)>, command: Co
         Command::AbortUpload { bucket, key, upload } => {
             uploads::abort(draft, uploads::At { bucket, key: &key, upload })
         }
+        Command::Tick { after } => Ok(ticks::tick(draft, after)),
     }
 }
 

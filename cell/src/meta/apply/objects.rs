@@ -5,15 +5,21 @@ use super::{
     draft::Draft,
     usage::{self, Change},
 };
-use crate::meta::{
-    bookkeeping::BucketState,
-    command::{DeleteObject, Done, PutObject, Refusal},
-    keys,
-    record::{BucketId, Layout, Object, Usage},
+use crate::{
+    limits::{DELETE_COMMAND_KEYS_MAX, PART_BYTES_MAX},
+    meta::{
+        bookkeeping::BucketState,
+        command::{DeleteObject, Done, PutObject, Refusal},
+        keys,
+        record::{BucketId, Layout, Object, Usage},
+    },
 };
 
 /// Puts an object whose bytes are durable or come along.
 pub(super) fn put(draft: &mut Draft<'_>, put: PutObject) -> Decision {
+    if put.len > PART_BYTES_MAX {
+        return Err(Refusal::EntityTooLarge { len: put.len, max: PART_BYTES_MAX }.into());
+    }
     let state = usage::bucket(draft, put.bucket)?;
     let row = keys::objects::row(put.bucket, &put.key);
     let old = draft.get(&row)?;
@@ -59,6 +65,10 @@ fn replace(
 
 /// Deletes objects, each on its own: one that is refused does not hold the others. A key that has none is no error.
 pub(super) fn delete(draft: &mut Draft<'_>, bucket: BucketId, objects: Vec<DeleteObject>) -> Decision {
+    let (keys, max) = (objects.len(), DELETE_COMMAND_KEYS_MAX);
+    if keys > max {
+        return Err(Refusal::TooManyDeletes { keys: keys as u64, max: max as u64 }.into());
+    }
     let state = usage::bucket(draft, bucket)?;
     let mut removed = Usage::default();
     let mut outcomes = Vec::with_capacity(objects.len());

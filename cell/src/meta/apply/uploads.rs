@@ -6,7 +6,7 @@ use super::{
     usage::{self, Change},
 };
 use crate::{
-    limits::UPLOADS_PER_ACCOUNT_MAX,
+    limits::{PART_BYTES_MAX, PART_NUMBER_MAX, UPLOADS_PER_ACCOUNT_MAX},
     meta::{
         command::{Done, Refusal},
         format,
@@ -48,6 +48,12 @@ pub(super) fn create(
 
 /// Puts a part, in place of the one of that number if there is one.
 pub(super) fn put_part(draft: &mut Draft<'_>, at: At<'_>, number: u16, part: Part) -> Decision {
+    if !(1..=PART_NUMBER_MAX).contains(&number) {
+        return Err(Refusal::InvalidPart { number }.into());
+    }
+    if part.len > PART_BYTES_MAX {
+        return Err(Refusal::EntityTooLarge { len: part.len, max: PART_BYTES_MAX }.into());
+    }
     let state = usage::bucket(draft, at.bucket)?;
     find(draft, at)?;
     if !blobs::hold(&part.segments, part.len) {

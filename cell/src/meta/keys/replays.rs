@@ -3,11 +3,11 @@
 //! | key | value |
 //! |---|---|
 //! | `01`, request id | [`Replay`] |
-//! | `02`, time applied, request id | – |
+//! | `02`, tick in which it was applied, request id | – |
 
 use super::{Row, short, take_u64};
 use crate::meta::bookkeeping::Replay;
-use bulkhead_model::{RequestId, Timestamp};
+use bulkhead_model::RequestId;
 use bulkhead_replica::{Family, StoreError};
 
 /// Family `replays`.
@@ -24,9 +24,9 @@ pub fn by_request(request: RequestId) -> Row<Replay> {
 }
 
 /// Says when this request was applied.
-pub fn by_age(applied: Timestamp, request: RequestId) -> Row<()> {
+pub fn by_age(applied: u64, request: RequestId) -> Row<()> {
     let mut bytes = vec![BY_AGE];
-    bytes.extend_from_slice(&applied.0.to_be_bytes());
+    bytes.extend_from_slice(&applied.to_be_bytes());
     bytes.extend_from_slice(&request.0.to_be_bytes());
     Row::new(FAMILY, bytes)
 }
@@ -34,13 +34,13 @@ pub fn by_age(applied: Timestamp, request: RequestId) -> Row<()> {
 /// What all keys of [`by_age`] begin with.
 pub const AGES: [u8; 1] = [BY_AGE];
 
-/// The time and the request behind [`AGES`].
+/// The tick and the request behind [`AGES`].
 ///
 /// # Errors
 /// When they are not there.
-pub fn age(rest: &[u8]) -> Result<(Timestamp, RequestId), StoreError> {
+pub fn age(rest: &[u8]) -> Result<(u64, RequestId), StoreError> {
     const WHAT: &str = "the age of an outcome";
     let (applied, rest) = take_u64(WHAT, rest)?;
     let request: [u8; 16] = rest.try_into().map_err(|_| short(WHAT))?;
-    Ok((Timestamp(applied), RequestId(u128::from_be_bytes(request))))
+    Ok((applied, RequestId(u128::from_be_bytes(request))))
 }

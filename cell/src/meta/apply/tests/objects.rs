@@ -1,7 +1,10 @@
 //! Objects: conditions, overwrites, usage, capacity, upload epochs.
 
 use super::*;
-use crate::meta::command::{CapacityDimension, EtagMatch};
+use crate::{
+    limits::{DELETE_COMMAND_KEYS_MAX, PART_BYTES_MAX, PART_NUMBER_MAX},
+    meta::command::{CapacityDimension, EtagMatch},
+};
 
 fn usages(world: &World, bucket: BucketId) -> [Usage; 3] {
     let cell = world.view().cell_usage().expect("memory");
@@ -161,4 +164,29 @@ fn a_bucket_that_is_gone_takes_no_objects() {
     assert_eq!(world.refused(Command::PutObject(late)), Refusal::NoSuchBucket);
     assert_eq!(world.refused(delete(bucket, &["k"])), Refusal::NoSuchBucket);
     assert_eq!(world.refused(create_upload(bucket, "k", upload(1))), Refusal::NoSuchBucket);
+}
+
+#[test]
+fn what_is_larger_than_any_request_may_be_is_refused_by_apply_itself() {
+    let mut world = World::new();
+    let bucket = world.bucket("b", 1);
+    let huge = world.large(bucket, "k", 1, PART_BYTES_MAX + 1);
+    let too_large = Refusal::EntityTooLarge { len: PART_BYTES_MAX + 1, max: PART_BYTES_MAX };
+    assert_eq!(world.refused(Command::PutObject(huge)), too_large);
+    let largest = world.large(bucket, "k", 1, PART_BYTES_MAX);
+    world.must(Command::PutObject(largest));
+    world.must(create_upload(bucket, "u", upload(1)));
+    let part = world.part(bucket, "u", upload(1), 1, 1, PART_BYTES_MAX + 1);
+    assert_eq!(world.refused(part), too_large);
+    for number in [0, PART_NUMBER_MAX + 1] {
+        let part = world.part(bucket, "u", upload(1), number, 1, 5);
+        assert_eq!(world.refused(part), Refusal::InvalidPart { number });
+    }
+    let last = world.part(bucket, "u", upload(1), PART_NUMBER_MAX, 1, 5);
+    world.must(last);
+    let keys = vec!["k"; DELETE_COMMAND_KEYS_MAX + 1];
+    let (count, max) = (DELETE_COMMAND_KEYS_MAX as u64 + 1, DELETE_COMMAND_KEYS_MAX as u64);
+    assert_eq!(world.refused(delete(bucket, &keys)), Refusal::TooManyDeletes { keys: count, max });
+    world.must(delete(bucket, &keys[1..]));
+    audit::audit(&world.store);
 }
