@@ -28,6 +28,11 @@ impl Env {
     pub fn for_tests(seed: u64) -> Self {
         Self { clock: Clock::manual(Timestamp(1_750_000_000_000)), rng: Rng::from_seed(seed), tasks: Tasks::default() }
     }
+
+    /// A simulated world: no threads but this one, blocking work takes simulated time.
+    pub fn simulated(clock: Clock, rng: Rng, pace: Pace) -> Self {
+        Self { clock, rng, tasks: Tasks { blocking: Blocking::Here(pace), ..Tasks::default() } }
+    }
 }
 
 /// Wall time and monotonic time. Monotonic time is tokio's, so a paused or simulated runtime controls it.
@@ -130,11 +135,52 @@ impl Rng {
     }
 }
 
+/// How long the disk takes in a simulation. Cheap to clone; clones share it.
+#[derive(Debug, Clone)]
+pub struct Pace {
+    rng: Rng,
+    most: Arc<Mutex<Duration>>,
+}
+
+impl Pace {
+    /// Each piece of work takes up to `most`.
+    pub fn new(rng: Rng, most: Duration) -> Self {
+        Self { rng, most: Arc::new(Mutex::new(most)) }
+    }
+
+    /// From now on each piece of work takes up to `most`.
+    pub fn set(&self, most: Duration) {
+        *self.most.lock() = most;
+    }
+
+    /// Lets the time of one piece of work pass.
+    pub async fn pass(&self) {
+        let most = *self.most.lock();
+        tokio::time::sleep(self.rng.jitter(most)).await;
+    }
+}
+
+/// Where work that blocks is done.
+#[derive(Debug, Clone, Default)]
+enum Blocking {
+    /// On tokio's threads for it.
+    #[default]
+    Threads,
+    /// Here, after a simulated time: threads would come to their ends in another order every time.
+    Here(Pace),
+}
+
+/// Blocking work did not end: it panicked, or the process is stopping.
+#[derive(Debug, thiserror::Error)]
+#[error("the work did not end: {0}")]
+pub struct BlockingError(String);
+
 /// Background work: started here, told to stop by the token, joined at shutdown.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
     stop: CancellationToken,
+    blocking: Blocking,
 }
 
 impl Tasks {
@@ -150,6 +196,34 @@ impl Tasks {
                 report(name, &error);
             }
         });
+    }
+
+    /// Runs work that blocks where it holds nobody up.
+    ///
+    /// # Errors
+    /// When the work panics, or the process is stopping.
+    pub async fn blocking<T, F>(&self, work: F) -> Result<T, BlockingError>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> T + Send + 'static,
+    {
+        match &self.blocking {
+            Blocking::Threads => {
+                tokio::task::spawn_blocking(work).await.map_err(|error| BlockingError(error.to_string()))
+            }
+            Blocking::Here(pace) => {
+                pace.pass().await;
+                Ok(work())
+            }
+        }
+    }
+
+    /// The pace of a simulated world. In one, a component that would have a thread of its own runs as a task instead.
+    pub fn simulated(&self) -> Option<&Pace> {
+        match &self.blocking {
+            Blocking::Threads => None,
+            Blocking::Here(pace) => Some(pace),
+        }
     }
 
     /// Cancelled when the process is asked to stop. Long-running work selects on it.
@@ -196,6 +270,16 @@ mod tests {
     fn a_seed_repeats_itself() {
         let (a, b) = (Rng::from_seed(7), Rng::from_seed(7));
         assert_eq!((a.u128(), a.below(10)), (b.u128(), b.below(10)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn in_a_simulated_world_blocking_work_takes_time_and_no_thread() {
+        let rng = Rng::from_seed(1);
+        let env = Env::simulated(Clock::manual(Timestamp(5)), rng.clone(), Pace::new(rng, Duration::from_secs(9)));
+        let (begun, here) = (env.clock.now(), std::thread::current().id());
+        let there = env.tasks.blocking(move || std::thread::current().id()).await.expect("done");
+        assert_eq!(there, here);
+        assert!(env.clock.now() > begun, "it took no time");
     }
 
     #[tokio::test]

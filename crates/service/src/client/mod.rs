@@ -2,25 +2,28 @@
 //!
 //! Never retries a call that may have been executed: [`ClientError`] says what is known, and the caller decides.
 
+mod carrier;
 mod error;
 mod failover;
 
+pub use carrier::Transport;
 pub use error::ClientError;
 pub use failover::Endpoints;
 
+use carrier::Carrier;
+
 use crate::{auth::Token, limits, telemetry::trace_context, tls};
 use bulkhead_model::{api::error::ApiError, headers};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::{BodyExt as _, Full, Limited, combinators::UnsyncBoxBody};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{self, connect::HttpConnector},
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::{Serialize, de::DeserializeOwned};
-use std::{error::Error, net::SocketAddr, time::Duration};
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tracing::Span;
 
 /// The body of a request: whole or streamed.
@@ -58,7 +61,7 @@ where
 /// A client of our own processes. Cheap to clone; clones share the pool.
 #[derive(Debug, Clone)]
 pub struct Client {
-    pool: legacy::Client<Connector, Body>,
+    carrier: Carrier,
     authorization: Option<HeaderValue>,
     scheme: &'static str,
 }
@@ -67,8 +70,12 @@ impl Client {
     /// Presents `token` on every call; speaks TLS when `tls` is given.
     pub fn new(token: Option<&Token>, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let pool = pool(tls);
-        Self { pool, authorization: token.map(Token::header), scheme }
+        Self { carrier: Carrier::Pool(pool(tls)), authorization: token.map(Token::header), scheme }
+    }
+
+    /// Presents `token` on every call; `transport` carries the calls, with no network in between.
+    pub fn over(transport: Arc<dyn Transport>, token: Option<&Token>) -> Self {
+        Self { carrier: Carrier::Other(transport), authorization: token.map(Token::header), scheme: "http" }
     }
 
     /// A request for [`Client::send`] to `path` (with its query) at `to`.
@@ -95,11 +102,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer within `patience`.
-    pub async fn send(
-        &self,
-        mut request: Request<Body>,
-        patience: Duration,
-    ) -> Result<Response<Incoming>, ClientError> {
+    pub async fn send(&self, mut request: Request<Body>, patience: Duration) -> Result<Response<Body>, ClientError> {
         let sent = request.headers_mut();
         if let Some(authorization) = &self.authorization {
             sent.insert(header::AUTHORIZATION, authorization.clone());
@@ -107,11 +110,8 @@ impl Client {
         let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         sent.insert(headers::DEADLINE, HeaderValue::from(milliseconds));
         trace_context::inject(&Span::current(), sent);
-        match tokio::time::timeout(patience, self.pool.request(request)).await {
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) => Err(ClientError::from_pool(&error)),
-            Err(_) => Err(ClientError::TimedOut(patience)),
-        }
+        let carried = tokio::time::timeout(patience, self.carrier.carry(request)).await;
+        carried.unwrap_or(Err(ClientError::TimedOut(patience)))
     }
 
     /// Sends a request and reads the whole answer, at most `answer_max` bytes, within `patience`. Any status is an answer.
@@ -124,13 +124,11 @@ impl Client {
         patience: Duration,
         answer_max: usize,
     ) -> Result<Response<Bytes>, ClientError> {
-        let whole = async {
+        let answered = async {
             let (head, body) = self.send(request, patience).await?.into_parts();
-            let body =
-                Limited::new(body, answer_max).collect().await.map_err(|error| ClientError::Lost(error.to_string()))?;
-            Ok(Response::from_parts(head, body.to_bytes()))
+            Ok(Response::from_parts(head, whole(body, answer_max).await?))
         };
-        tokio::time::timeout(patience, whole).await.unwrap_or(Err(ClientError::TimedOut(patience)))
+        tokio::time::timeout(patience, answered).await.unwrap_or(Err(ClientError::TimedOut(patience)))
     }
 
     /// Sends `question` as JSON (or nothing) and reads the answer as JSON. An answer without a body (`204`) is read as `null`, so
@@ -161,6 +159,21 @@ impl Client {
         let answer = self.call(request, patience, limits::ANSWER_BYTES_MAX).await?;
         read_json(answer.status(), answer.body())
     }
+}
+
+/// All of a body.
+async fn whole(mut body: Body, max: usize) -> Result<Bytes, ClientError> {
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| ClientError::Lost(error.to_string()))?;
+        // Trailers say nothing that is needed.
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > max {
+            return Err(ClientError::Lost(format!("the answer has more than {max} bytes")));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
 }
 
 fn read_json<A: DeserializeOwned>(status: StatusCode, body: &[u8]) -> Result<A, ClientError> {
