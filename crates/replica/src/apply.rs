@@ -13,6 +13,7 @@ use crate::{
     types::{Entry, LogId, Outcome, SnapshotMeta, StoredMembership, TypeConfig},
     version::{self, Raise},
 };
+use bulkhead_service::env::Tasks;
 use futures::{Stream, StreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
@@ -20,19 +21,20 @@ use openraft::{
     type_config::alias::SnapshotOf,
 };
 use std::{io, sync::Arc};
-use tokio::task;
 
 /// The state store seen from openraft.
 pub(crate) struct StateMachine {
     pub store: Arc<Store>,
     pub machine: Arc<dyn Machine>,
     pub checkpoints: Arc<Checkpoints>,
+    pub tasks: Tasks,
 }
 
 /// Takes one checkpoint.
 pub(crate) struct Builder {
     store: Arc<Store>,
     checkpoints: Arc<Checkpoints>,
+    tasks: Tasks,
 }
 
 impl RaftStateMachine<TypeConfig> for StateMachine {
@@ -41,7 +43,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 
     async fn applied_state(&mut self) -> Result<(Option<LogId>, StoredMembership), io::Error> {
         let store = Arc::clone(&self.store);
-        let state = blocking(move || store.database().applied()).await?;
+        let state = blocking(&self.tasks, move || store.database().applied()).await?;
         Ok((state.last, state.membership))
     }
 
@@ -56,7 +58,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             let Some(last) = batch.last().map(|entry| entry.log_id) else { return Ok(()) };
             metrics::histogram!("replica_apply_batch_entries").record(count(batch.len()));
             let (store, machine) = (Arc::clone(&self.store), Arc::clone(&self.machine));
-            let outcomes = blocking(move || apply_batch(&store, &*machine, batch)).await?;
+            let outcomes = blocking(&self.tasks, move || apply_batch(&store, &*machine, batch)).await?;
             self.store.announce(&last);
             for (responder, outcome) in responders.into_iter().zip(outcomes) {
                 if let Some(responder) = responder {
@@ -67,13 +69,17 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Builder {
-        Builder { store: Arc::clone(&self.store), checkpoints: Arc::clone(&self.checkpoints) }
+        Builder {
+            store: Arc::clone(&self.store),
+            checkpoints: Arc::clone(&self.checkpoints),
+            tasks: self.tasks.clone(),
+        }
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, from: Arc<Saved>) -> Result<(), io::Error> {
         let (store, checkpoints, last) = (Arc::clone(&self.store), Arc::clone(&self.checkpoints), meta.last_log_id);
         let newest = self.machine.newest_format();
-        blocking(move || {
+        blocking(&self.tasks, move || {
             version::check(from.applied().version, newest)?;
             let database = store.replace(&from.database(), last.as_ref())?;
             checkpoints.take(&database, store.families()).map(drop)
@@ -91,7 +97,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Builder {
 
     async fn build_snapshot(&mut self) -> Result<SnapshotOf<TypeConfig, Arc<Saved>>, io::Error> {
         let (store, checkpoints) = (Arc::clone(&self.store), Arc::clone(&self.checkpoints));
-        blocking(move || checkpoints.take(&store.database(), store.families())).await.map(snapshot)
+        blocking(&self.tasks, move || checkpoints.take(&store.database(), store.families())).await.map(snapshot)
     }
 }
 
@@ -121,7 +127,7 @@ where
 fn apply_batch(store: &Store, machine: &dyn Machine, entries: Vec<Entry>) -> Result<Vec<Outcome>, StoreError> {
     let database = &*store.database();
     let mut overlay = Overlay::new(database);
-    let mut write = rocksdb::WriteBatch::default();
+    let mut write = database.batch();
     let mut outcomes = Vec::with_capacity(entries.len());
     let (mut last, mut membership, mut version) = (None, None, None);
     for entry in entries {
@@ -165,8 +171,11 @@ fn apply_batch(store: &Store, machine: &dyn Machine, entries: Vec<Entry>) -> Res
 }
 
 /// Runs disk work where it may block.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, StoreError> + Send + 'static) -> io::Result<T> {
-    task::spawn_blocking(work).await.map_err(io::Error::other)?.map_err(io::Error::other)
+async fn blocking<T: Send + 'static>(
+    tasks: &Tasks,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> io::Result<T> {
+    tasks.blocking(work).await.map_err(io::Error::other)?.map_err(io::Error::other)
 }
 
 fn count(n: usize) -> f64 {

@@ -5,7 +5,9 @@
 use crate::{
     limits::{LEADER_PAUSE, RAFT_ENTRY_BYTES_MAX},
     machine::Machine,
+    medium::{Ground, Medium},
     membership::{Membership, MembershipError},
+    memory::MemoryDisk,
     network,
     open::{self, Parts},
     propose::{Leader, leader},
@@ -13,7 +15,7 @@ use crate::{
     watch::status_of,
 };
 use bulkhead_model::{Az, NodeId, Timestamp, api::cell::Member};
-use bulkhead_service::{Env, auth::Token};
+use bulkhead_service::{Env, auth::Token, client::Client};
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -97,7 +99,25 @@ impl Replica {
     /// # Errors
     /// When the directory cannot be read or holds another node's state.
     pub async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Self, OpenError> {
-        Ok(Self { parts: Arc::new(open::open(config, machine, env).await?) })
+        let client = Client::new(config.peer_token.as_ref(), None);
+        let ground = Ground { medium: Medium::Files, client };
+        Ok(Self { parts: Arc::new(open::open(config, machine, env, ground).await?) })
+    }
+
+    /// As [`Replica::open`], for a simulation: state and log lie on `disk`, `client` calls the peers. Checkpoints are still
+    /// files below `config.dir`.
+    ///
+    /// # Errors
+    /// As [`Replica::open`].
+    pub async fn open_simulated(
+        config: ReplicaConfig,
+        machine: Arc<dyn Machine>,
+        env: Env,
+        disk: &MemoryDisk,
+        client: Client,
+    ) -> Result<Self, OpenError> {
+        let ground = Ground { medium: Medium::Memory(disk.clone()), client };
+        Ok(Self { parts: Arc::new(open::open(config, machine, env, ground).await?) })
     }
 
     /// What peers call, to be served on `config.peer`. All routes are below `/raft/`.

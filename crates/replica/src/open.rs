@@ -10,6 +10,8 @@ use crate::{
     },
     log::LogStore,
     machine::Machine,
+    medium::{Ground, Log, Medium},
+    memory::MemoryLog,
     network::{Factory, Peers, Served, path},
     propose::{Leader, Leading, Proposals, leader},
     reads::{self, Confirmed, Reads},
@@ -20,7 +22,7 @@ use crate::{
     watch::Watcher,
 };
 use bulkhead_model::NodeId;
-use bulkhead_service::{Env, auth::Token, client::Client};
+use bulkhead_service::{Env, auth::Token};
 use openraft::{SnapshotPolicy, storage::RaftLogStorage};
 use std::{
     fs::{self, File},
@@ -36,7 +38,7 @@ pub(crate) struct Parts {
     pub node: NodeId,
     pub raft: Raft,
     pub store: Arc<Store>,
-    pub log: LogStore,
+    pub log: Log,
     pub proposals: Arc<Proposals>,
     pub reads: Reads,
     pub served: Arc<Served>,
@@ -51,9 +53,14 @@ pub(crate) struct Parts {
 }
 
 /// Opens everything and starts it.
-pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Parts, OpenError> {
+pub(crate) async fn open(
+    config: ReplicaConfig,
+    machine: Arc<dyn Machine>,
+    env: Env,
+    ground: Ground,
+) -> Result<Parts, OpenError> {
     let token = config.peer_token.clone();
-    let disk = Disk::open(&config, &*machine, &env).await?;
+    let disk = Disk::open(&config, &*machine, &env, ground.medium).await?;
     let Disk { store, checkpoints, mut log, life, lock } = disk;
     version::check(store.version(), machine.newest_format()).map_err(failed("the state"))?;
     let state = log.get_log_state().await.map_err(failed("the log"))?;
@@ -67,10 +74,12 @@ pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: 
     }
 
     let node = config.node.0;
-    let peers = Peers::new(Client::new(token.as_ref(), None));
-    let factory = Factory { node, peers: peers.clone() };
+    let peers = Peers::new(ground.client);
+    let factory = Factory { node, peers: peers.clone(), tasks: env.tasks.clone() };
     let gate = Gate { store: Arc::clone(&store), machine: Arc::clone(&machine) };
-    let state_machine = StateMachine { store: Arc::clone(&store), machine, checkpoints: Arc::clone(&checkpoints) };
+    let (store_of, checkpoints_of) = (Arc::clone(&store), Arc::clone(&checkpoints));
+    let tasks = env.tasks.clone();
+    let state_machine = StateMachine { store: store_of, machine, checkpoints: checkpoints_of, tasks };
     let settings = Arc::new(settings().validate().map_err(failed("openraft's settings"))?);
     let raft = Raft::new(node, settings, factory, log.clone(), state_machine).await.map_err(failed("consensus"))?;
 
@@ -103,23 +112,28 @@ pub(crate) async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: 
 struct Disk {
     store: Arc<Store>,
     checkpoints: Arc<Checkpoints>,
-    log: LogStore,
+    log: Log,
     life: u64,
     lock: File,
 }
 
 impl Disk {
     /// A fresh directory becomes a life of this node last, when everything else in it is on stable storage.
-    async fn open(config: &ReplicaConfig, machine: &dyn Machine, env: &Env) -> Result<Self, OpenError> {
+    async fn open(config: &ReplicaConfig, machine: &dyn Machine, env: &Env, medium: Medium) -> Result<Self, OpenError> {
         let (dir, node, families) = (config.dir.clone(), config.node, machine.families());
         let cache_bytes = usize::try_from(config.cache_bytes).map_err(failed("the cache"))?;
-        let opened = tokio::task::spawn_blocking(move || {
+        let lies = medium.clone();
+        let opened = env.tasks.blocking(move || {
             let log = dir.join("log");
             fs::create_dir_all(&dir).map_err(failed("the directory"))?;
             let lock = identity::lock(&dir)?;
             let life = identity::find(&dir, node)?;
             fs::create_dir_all(&log).map_err(failed("the log's directory"))?;
-            let store = Store::open(dir.join("state"), families, cache_bytes).map_err(failed("the state"))?;
+            if let Medium::Memory(_) = &lies {
+                // A directory without a log is not taken for a node that has lived.
+                fs::write(log.join("memory.log"), "").map_err(failed("the log's directory"))?;
+            }
+            let store = Store::open(dir.join("state"), families, cache_bytes, lies).map_err(failed("the state"))?;
             let checkpoints = Checkpoints::open(&dir).map_err(failed("the checkpoints"))?;
             files::sync(&dir).map_err(failed("the directory"))?;
             Ok((Arc::new(store), Arc::new(checkpoints), log, life, lock))
@@ -128,7 +142,12 @@ impl Disk {
         let hardened = Arc::clone(&store);
         let guard = Box::new(move |upto: &_| hardened.harden(upto).map_err(io::Error::other));
         let file_bytes = usize::try_from(config.checkpoint_log_bytes / 4).unwrap_or(LOG_FILE_BYTES_MAX);
-        let log = LogStore::open(&log, file_bytes.max(1), guard).await.map_err(failed("the log"))?;
+        let log = match medium {
+            Medium::Files => {
+                Log::Files(LogStore::open(&log, file_bytes.max(1), guard).await.map_err(failed("the log"))?)
+            }
+            Medium::Memory(disk) => Log::Memory(MemoryLog::open(&disk, guard, env)),
+        };
         let life = match life {
             Some(life) => life,
             None => identity::begin(&config.dir, node, &env.rng)?,

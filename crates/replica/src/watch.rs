@@ -5,7 +5,7 @@
 use crate::{
     handle::Status,
     limits::{LOG_CHECKPOINTS_KEPT, LOG_MARK_EVERY, MEASURE_EVERY, PURGE_BATCH},
-    log::LogStore,
+    medium::Log,
     membership::Members,
     network::Served,
     retain::Retention,
@@ -35,7 +35,7 @@ pub(crate) fn checkpoint_is_due(appended: u64, at_last: u64, every: u64) -> bool
 /// What the task follows and keeps.
 pub(crate) struct Watcher {
     pub raft: Raft,
-    pub log: LogStore,
+    pub log: Log,
     /// See [`has_recovered`].
     pub tail: u64,
     pub checkpoint_log_bytes: u64,

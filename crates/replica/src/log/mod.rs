@@ -8,6 +8,8 @@
 //!
 //! Must not know what commands mean, nor the state store.
 
+#[cfg(test)]
+mod model;
 mod record;
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,12 @@ use super::*;
 use crate::{
     apply::StateMachine,
     machine::{Applied, Family, Machine, Reader, StoreError},
+    medium::Medium,
     snapshot::Checkpoints,
     store::Store,
     types::Command,
 };
+use bulkhead_service::env::Tasks;
 use openraft::{
     EntryPayload, StorageError,
     impls::leader_id_adv::LeaderId,
@@ -35,10 +37,11 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Fresh {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = TempDir::new().expect("a directory");
         let machine = Arc::new(Nowhere);
-        let store = Store::open(dir.path().join("state"), machine.families(), 1 << 20).expect("a state");
+        let store = Store::open(dir.path().join("state"), machine.families(), 1 << 20, Medium::Files).expect("a state");
         let checkpoints = Checkpoints::open(dir.path()).expect("checkpoints");
         let log = open(dir.path()).await;
-        let state = StateMachine { store: Arc::new(store), machine, checkpoints: Arc::new(checkpoints) };
+        let (store, checkpoints, tasks) = (Arc::new(store), Arc::new(checkpoints), Tasks::default());
+        let state = StateMachine { store, machine, checkpoints, tasks };
         Ok((dir, log, state))
     }
 }

@@ -1,7 +1,18 @@
 //! An ordered store in memory: the state of tests and simulations, with the same [`Reader`] as RocksDB.
+//!
+//! [`MemoryDisk`] is what such a store and a Raft log in memory lie on: it knows what was synced, and loses the rest in a crash.
+
+mod disk;
+mod log;
+#[cfg(test)]
+mod tests;
+
+pub use disk::MemoryDisk;
+pub(crate) use log::MemoryLog;
 
 use crate::machine::{Cursor, Family, Mutation, Reader, StoreError};
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, btree_map::Range},
     ops::Bound,
@@ -10,9 +21,10 @@ use std::{
 type Map = BTreeMap<Vec<u8>, Bytes>;
 
 /// Column families as maps. A family that was never written is empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryStore {
     families: BTreeMap<u8, Map>,
+    #[serde(skip)]
     empty: Map,
 }
 
@@ -75,30 +87,5 @@ impl Cursor for MemoryCursor<'_> {
     fn advance(&mut self) -> Result<(), StoreError> {
         self.entry = self.rest.as_mut().and_then(Iterator::next);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FAMILY: Family = Family { index: 0, name: "f", large_values: false };
-
-    fn put(key: &str) -> Mutation {
-        Mutation::Put { family: FAMILY, key: key.into(), value: key.into() }
-    }
-
-    #[test]
-    fn a_cursor_walks_in_byte_order_from_where_it_was_put() {
-        let mut store = MemoryStore::default();
-        store.write(vec![put("c"), put("a"), put("b"), Mutation::Delete { family: FAMILY, key: b"c".to_vec() }]);
-        let mut cursor = store.cursor(FAMILY);
-        assert_eq!(cursor.entry(), None);
-        cursor.seek(b"aa").expect("memory");
-        assert_eq!(cursor.entry(), Some((&b"b"[..], &b"b"[..])));
-        cursor.advance().expect("memory");
-        assert_eq!(cursor.entry(), None);
-        cursor.seek(b"").expect("memory");
-        assert_eq!(cursor.entry(), Some((&b"a"[..], &b"a"[..])));
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     snapshot::{self, Saved},
     types::{Peer, TypeConfig, Vote},
 };
-use bulkhead_service::client::ClientError;
+use bulkhead_service::{client::ClientError, env::Tasks};
 use futures::{StreamExt, TryStreamExt};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
@@ -28,13 +28,14 @@ use tokio::select;
 pub(crate) struct Factory {
     pub node: u64,
     pub peers: Peers,
+    pub tasks: Tasks,
 }
 
 impl RaftNetworkFactory<TypeConfig> for Factory {
     type Network = Link;
 
     async fn new_client(&mut self, target: u64, peer: &Peer) -> Link {
-        Link { node: self.node, target, peer: peer.clone(), peers: self.peers.clone() }
+        Link { node: self.node, target, peer: peer.clone(), peers: self.peers.clone(), tasks: self.tasks.clone() }
     }
 }
 
@@ -44,6 +45,7 @@ pub(crate) struct Link {
     target: u64,
     peer: Peer,
     peers: Peers,
+    tasks: Tasks,
 }
 
 impl Link {
@@ -113,7 +115,7 @@ impl RaftNetworkV2<TypeConfig> for Link {
         let head = snapshot::head(vote, &snapshot.snapshot).map_err(unreadable)?;
         let bytes: u64 = head.files.iter().map(|(_, length)| length).sum();
         tracing::info!(target = self.target, bytes, files = head.files.len(), "sending a checkpoint");
-        let pieces = snapshot::body(&head, snapshot.snapshot).map_err(unreadable)?;
+        let pieces = snapshot::body(&head, snapshot.snapshot, self.tasks.clone()).map_err(unreadable)?;
         let body = StreamBody::new(pieces.boxed().map_ok(Frame::data).map_err(Into::into)).boxed_unsync();
         let sent = self.peers.send(self.target, &self.peer, path::SNAPSHOT, body, CHECKPOINT_TRANSFER_MAX);
         select! {

@@ -140,7 +140,9 @@ async fn propose(State(node): Node, request: Request) -> Result<Bytes, Refused> 
 
 async fn install(State(node): Node, request: Request) -> Result<Bytes, Refused> {
     let stream = TryStreamExt::map_err(request.into_body().into_data_stream(), io::Error::other);
-    let (vote, saved) = snapshot::receive(&node.checkpoints, StreamReader::new(stream)).await.map_err(unavailable)?;
+    let (vote, saved) = snapshot::receive(&node.checkpoints, &node.leading.env.tasks, StreamReader::new(stream))
+        .await
+        .map_err(unavailable)?;
     tracing::info!(applied = ?saved.applied().last, "a checkpoint was received");
     let snapshot = openraft::Snapshot { meta: saved.meta(), snapshot: saved };
     let response = node.raft.install_full_snapshot(vote, snapshot).await.map_err(unavailable)?;

@@ -10,15 +10,15 @@ use crate::{
     store::files::{self, Doomed},
     types::Vote,
 };
+use bulkhead_service::env::Tasks;
 use std::{
-    io,
+    fs::{self, File},
+    io::{self, Write as _},
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
 use tokio::{
-    fs::{self, File},
-    io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
-    task,
+    io::{AsyncRead, AsyncReadExt},
     time::timeout,
 };
 
@@ -27,7 +27,11 @@ use tokio::{
 ///
 /// # Errors
 /// When another is being received, the stream stalls or ends early, or a checksum differs.
-pub(crate) async fn receive<R: AsyncRead + Unpin>(to: &Checkpoints, mut from: R) -> io::Result<(Vote, Arc<Saved>)> {
+pub(crate) async fn receive<R: AsyncRead + Unpin>(
+    to: &Checkpoints,
+    tasks: &Tasks,
+    mut from: R,
+) -> io::Result<(Vote, Arc<Saved>)> {
     let _one = to.receiving.try_lock().map_err(|_| refused("another checkpoint is being received".into()))?;
     let mut prefix = [0; PREFIX_BYTES];
     fill(&mut from, &mut prefix).await?;
@@ -39,33 +43,33 @@ pub(crate) async fn receive<R: AsyncRead + Unpin>(to: &Checkpoints, mut from: R)
     let (dir, tmp) = (to.incoming.join(&name), to.incoming.join(format!("{name}.tmp")));
     let unfinished = Doomed::new(tmp.clone());
     unfinished.doom();
-    fs::create_dir_all(tmp.join(DATABASE)).await?;
+    let files = tmp.join(DATABASE);
+    on_disk(tasks, move || fs::create_dir_all(files)).await?;
     for (file, length) in &head.files {
-        receive_file(&mut from, &tmp.join(DATABASE).join(file), *length).await?;
+        receive_file(&mut from, tasks, &tmp.join(DATABASE).join(file), *length).await?;
     }
     let (applied, whole) = (head.applied.clone(), dir.clone());
-    task::spawn_blocking(move || seal(&tmp, &applied).and_then(|()| files::publish(&tmp, &whole)))
-        .await
-        .map_err(io::Error::other)??;
+    on_disk(tasks, move || seal(&tmp, &applied).and_then(|()| files::publish(&tmp, &whole))).await?;
     unfinished.spare();
     let dir = Doomed::new(dir);
     dir.doom();
     Ok((head.vote, Arc::new(Saved { dir, applied: head.applied })))
 }
 
-async fn receive_file<R: AsyncRead + Unpin>(from: &mut R, path: &Path, length: u64) -> io::Result<()> {
-    let mut file = File::create(path).await?;
+async fn receive_file<R: AsyncRead + Unpin>(from: &mut R, tasks: &Tasks, path: &Path, length: u64) -> io::Result<()> {
+    let to = path.to_owned();
+    let mut file = on_disk(tasks, move || File::create(to)).await?;
     let mut checksum = checksum();
-    let mut piece = vec![0; CHECKPOINT_PIECE_BYTES];
     let mut left = length;
     while left > 0 {
-        let wanted = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
-        fill(from, &mut piece[..wanted]).await?;
-        checksum.update(&piece[..wanted]);
-        file.write_all(&piece[..wanted]).await?;
+        let wanted = usize::try_from(left).map_or(CHECKPOINT_PIECE_BYTES, |left| left.min(CHECKPOINT_PIECE_BYTES));
+        let mut piece = vec![0; wanted];
+        fill(from, &mut piece).await?;
+        checksum.update(&piece);
         left -= wanted as u64;
+        file = on_disk(tasks, move || file.write_all(&piece).map(|()| file)).await?;
     }
-    file.sync_all().await?;
+    on_disk(tasks, move || file.sync_all()).await?;
     let mut sum = [0; 8];
     fill(from, &mut sum).await?;
     if u64::from_be_bytes(sum) == checksum.finalize() {
@@ -73,6 +77,13 @@ async fn receive_file<R: AsyncRead + Unpin>(from: &mut R, path: &Path, length: u
     } else {
         Err(refused(format!("the checksum of {} differs", path.display())))
     }
+}
+
+async fn on_disk<T: Send + 'static>(
+    tasks: &Tasks,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tasks.blocking(work).await.map_err(io::Error::other)?
 }
 
 async fn fill<R: AsyncRead + Unpin>(from: &mut R, buffer: &mut [u8]) -> io::Result<()> {

@@ -5,11 +5,17 @@ use super::{
     frames::{Head, checksum},
 };
 use crate::{limits::CHECKPOINT_PIECE_BYTES, store::files, types::Vote};
+use bulkhead_service::env::Tasks;
 use bytes::Bytes;
 use crc_fast::Digest;
 use futures::{Stream, stream};
-use std::{collections::VecDeque, io, path::PathBuf, sync::Arc};
-use tokio::{fs::File, io::AsyncReadExt};
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, Read as _},
+    path::PathBuf,
+    sync::Arc,
+};
 
 /// Describes a checkpoint. RocksDB's own logs of what it did are left out.
 pub(crate) fn head(vote: Vote, saved: &Saved) -> io::Result<Head> {
@@ -26,10 +32,14 @@ pub(crate) fn head(vote: Vote, saved: &Saved) -> io::Result<Head> {
 }
 
 /// The bytes of a described checkpoint. Keeps the checkpoint until they are sent.
-pub(crate) fn body(head: &Head, saved: Arc<Saved>) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
+pub(crate) fn body(
+    head: &Head,
+    saved: Arc<Saved>,
+    tasks: Tasks,
+) -> io::Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>> {
     let dir = saved.database();
     let files = head.files.iter().map(|(name, length)| (dir.join(name), *length)).collect();
-    let sending = Sending { head: Some(head.encode()?), files, open: None, _saved: saved };
+    let sending = Sending { head: Some(head.encode()?), files, open: None, tasks, _saved: saved };
     Ok(stream::try_unfold(
         sending,
         |mut sending| async move { Ok(sending.next().await?.map(|piece| (piece, sending))) },
@@ -40,6 +50,7 @@ struct Sending {
     head: Option<Bytes>,
     files: VecDeque<(PathBuf, u64)>,
     open: Option<Open>,
+    tasks: Tasks,
     _saved: Arc<Saved>,
 }
 
@@ -54,21 +65,27 @@ impl Sending {
         if let Some(head) = self.head.take() {
             return Ok(Some(head));
         }
-        if self.open.is_none() {
-            let Some((path, left)) = self.files.pop_front() else { return Ok(None) };
-            self.open = Some(Open { file: File::open(path).await?, left, checksum: checksum() });
-        }
-        let Some(open) = &mut self.open else { return Ok(None) };
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let Some((path, left)) = self.files.pop_front() else { return Ok(None) };
+                let file = self.tasks.blocking(move || File::open(path)).await.map_err(io::Error::other)??;
+                Open { file, left, checksum: checksum() }
+            }
+        };
         if open.left == 0 {
-            let sum = Bytes::copy_from_slice(&open.checksum.finalize().to_be_bytes());
-            self.open = None;
-            return Ok(Some(sum));
+            return Ok(Some(Bytes::copy_from_slice(&open.checksum.finalize().to_be_bytes())));
         }
         let wanted = usize::try_from(open.left).map_or(CHECKPOINT_PIECE_BYTES, |left| left.min(CHECKPOINT_PIECE_BYTES));
-        let mut piece = vec![0; wanted];
-        open.file.read_exact(&mut piece).await?;
+        let read = self.tasks.blocking(move || {
+            let mut piece = vec![0; wanted];
+            open.file.read_exact(&mut piece)?;
+            Ok::<_, io::Error>((open, piece))
+        });
+        let (mut open, piece) = read.await.map_err(io::Error::other)??;
         open.checksum.update(&piece);
         open.left -= piece.len() as u64;
+        self.open = Some(open);
         Ok(Some(piece.into()))
     }
 }

@@ -3,9 +3,11 @@
 use super::*;
 use crate::{
     machine::{Family, Reader},
+    medium::Medium,
     store::Store,
     types::{LogId, Vote},
 };
+use bulkhead_service::env::Tasks;
 use bytes::{Bytes, BytesMut};
 use futures::TryStreamExt;
 use openraft::impls::leader_id_adv::LeaderId;
@@ -19,9 +21,9 @@ fn id(index: u64) -> LogId {
 }
 
 fn state(dir: &TempDir, index: u64) -> Store {
-    let store = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20).expect("a state");
+    let store = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files).expect("a state");
     let database = store.database();
-    let mut batch = rocksdb::WriteBatch::default();
+    let mut batch = database.batch();
     database.put(&mut batch, LARGE, b"k", &vec![7; 300_000]).expect("a family");
     database.commit(batch, &id(index), None, None).expect("written");
     drop(database);
@@ -35,7 +37,7 @@ fn names(dir: &Path) -> Vec<String> {
 
 async fn bytes(saved: &Arc<Saved>) -> Vec<u8> {
     let head = head(Vote::new_committed(1, 1), saved).expect("readable");
-    let pieces: BytesMut = body(&head, Arc::clone(saved))
+    let pieces: BytesMut = body(&head, Arc::clone(saved), Tasks::default())
         .expect("small")
         .try_collect::<Vec<Bytes>>()
         .await
@@ -76,9 +78,9 @@ async fn a_checkpoint_arrives_whole_and_can_be_installed() {
     let sent = bytes(&saved).await;
 
     let receiving = Checkpoints::open(to.path()).expect("checkpoints");
-    let (vote, received) = receive(&receiving, sent.as_slice()).await.expect("received");
+    let (vote, received) = receive(&receiving, &Tasks::default(), sent.as_slice()).await.expect("received");
     assert_eq!((vote, received.applied().last), (Vote::new_committed(1, 1), Some(id(5))));
-    let other = Store::open(to.path().join("state"), &FAMILIES, 1 << 20).expect("a state");
+    let other = Store::open(to.path().join("state"), &FAMILIES, 1 << 20, Medium::Files).expect("a state");
     other.replace(&received.database(), Some(&id(5))).expect("installed");
     drop(received);
     assert!(names(&to.path().join("incoming")).is_empty(), "it was copied and is not needed");
@@ -96,9 +98,9 @@ async fn a_damaged_or_short_checkpoint_is_refused_and_leaves_nothing() {
     let mut flipped = sent.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
-    assert!(receive(&receiving, flipped.as_slice()).await.is_err());
-    assert!(receive(&receiving, &sent[..sent.len() - 4]).await.is_err());
-    assert!(receive(&receiving, &sent[..3]).await.is_err());
+    assert!(receive(&receiving, &Tasks::default(), flipped.as_slice()).await.is_err());
+    assert!(receive(&receiving, &Tasks::default(), &sent[..sent.len() - 4]).await.is_err());
+    assert!(receive(&receiving, &Tasks::default(), &sent[..3]).await.is_err());
     assert!(names(&to.path().join("incoming")).is_empty());
-    assert!(receive(&receiving, sent.as_slice()).await.is_ok());
+    assert!(receive(&receiving, &Tasks::default(), sent.as_slice()).await.is_ok());
 }

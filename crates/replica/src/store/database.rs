@@ -17,21 +17,21 @@ use rocksdb::{
 use std::path::{Path, PathBuf};
 
 /// This crate's own family. No machine may name one of its families like this.
-const OWN: &str = "_replica";
-const APPLIED: &[u8] = b"applied";
-const MEMBERSHIP: &[u8] = b"membership";
-const VERSION: &[u8] = b"version";
+pub(super) const OWN: &str = "_replica";
+pub(super) const APPLIED: &[u8] = b"applied";
+pub(super) const MEMBERSHIP: &[u8] = b"membership";
+pub(super) const VERSION: &[u8] = b"version";
 /// The version of the own records: one byte, then postcard.
 const OWN_V1: u8 = 1;
 
 /// An open RocksDB and its directory.
-pub(crate) struct Database {
+pub(crate) struct Rocks {
     // Closed before the directory may go: fields drop in this order.
     db: DB,
     dir: Doomed,
 }
 
-impl Database {
+impl Rocks {
     /// Opens the database in `dir`, making it when absent.
     pub fn open(dir: PathBuf, families: &[Family], cache_bytes: usize) -> Result<Self, StoreError> {
         let cache = Cache::new_lru_cache(cache_bytes);
@@ -50,7 +50,7 @@ impl Database {
         applied(&db)
     }
 
-    pub fn rocks(&self) -> &DB {
+    pub fn db(&self) -> &DB {
         &self.db
     }
 
@@ -106,7 +106,7 @@ impl Database {
     }
 }
 
-impl Reader for Database {
+impl Reader for Rocks {
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         let value = self.db.get_cf(handle(&self.db, family.name)?, key).map_err(failed)?;
         Ok(value.map(Bytes::from))

@@ -17,16 +17,19 @@
 //! Must not know consensus beyond log ids, nor what is stored.
 
 mod database;
+mod engine;
 pub(crate) mod files;
+mod memory;
 mod overlay;
 mod view;
 
-pub(crate) use database::Database;
+pub(crate) use engine::Database;
 pub(crate) use overlay::Overlay;
 pub use view::View;
 
 use crate::{
     machine::{Family, StoreError},
+    medium::Medium,
     types::{LogId, StoredMembership, position},
     version,
 };
@@ -49,6 +52,7 @@ pub(crate) struct Store {
     dir: PathBuf,
     families: &'static [Family],
     cache_bytes: usize,
+    medium: Medium,
     current: RwLock<Arc<Database>>,
     /// The position up to which the state survives a power failure.
     hardened: Mutex<u64>,
@@ -75,7 +79,12 @@ impl Default for AppliedState {
 impl Store {
     /// Opens the current generation below `dir`, making the first one in an empty directory.
     /// Generations that are not current are what a crash left of an installation; they are deleted.
-    pub fn open(dir: PathBuf, families: &'static [Family], cache_bytes: usize) -> Result<Self, StoreError> {
+    pub fn open(
+        dir: PathBuf,
+        families: &'static [Family],
+        cache_bytes: usize,
+        medium: Medium,
+    ) -> Result<Self, StoreError> {
         fs::create_dir_all(&dir).map_err(|error| failed("make", &dir, &error))?;
         let name = current_name(&dir)?;
         for entry in files::children(&dir).map_err(|error| failed("list", &dir, &error))? {
@@ -83,7 +92,7 @@ impl Store {
                 fs::remove_dir_all(&entry).map_err(|error| failed("delete", &entry, &error))?;
             }
         }
-        let database = Database::open(dir.join(&name), families, cache_bytes)?;
+        let database = Database::open(dir.join(&name), families, cache_bytes, &medium)?;
         database.sync()?;
         let found = database.applied()?;
         let at = position(found.last.as_ref());
@@ -91,6 +100,7 @@ impl Store {
             dir,
             families,
             cache_bytes,
+            medium,
             current: RwLock::new(Arc::new(database)),
             hardened: Mutex::new(at),
             applied: watch::Sender::new(at),
@@ -105,7 +115,7 @@ impl Store {
 
     /// An immutable state, as of now.
     pub fn view(&self) -> View {
-        View::of(self.database())
+        View::of(&self.database())
     }
 
     /// The column families, in the machine's order.
@@ -160,7 +170,7 @@ impl Store {
         let dir = self.dir.join(&name);
         let database = files::link(checkpoint, &dir)
             .map_err(|error| failed("copy a checkpoint to", &dir, &error))
-            .and_then(|()| Database::open(dir.clone(), self.families, self.cache_bytes))?;
+            .and_then(|()| Database::open(dir.clone(), self.families, self.cache_bytes, &self.medium))?;
         let AppliedState { last: applied, version, .. } = database.applied()?;
         if applied.as_ref() != expected {
             database.doom();

@@ -10,7 +10,7 @@ const LARGE: Family = Family { index: 1, name: "large", large_values: true };
 static FAMILIES: [Family; 2] = [PLAIN, LARGE];
 
 fn open(dir: &TempDir) -> Store {
-    Store::open(dir.path().join("state"), &FAMILIES, 1 << 20).expect("a state")
+    Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files).expect("a state")
 }
 
 fn id(index: u64) -> LogId {
@@ -20,7 +20,7 @@ fn id(index: u64) -> LogId {
 /// Applies one entry that sets `k` in both families.
 fn apply(store: &Store, index: u64, value: &[u8]) {
     let database = store.database();
-    let mut batch = rocksdb::WriteBatch::default();
+    let mut batch = database.batch();
     for family in FAMILIES {
         database.put(&mut batch, family, b"k", value).expect("a family");
     }
@@ -113,7 +113,7 @@ fn a_state_without_its_pointer_is_damage_and_not_a_beginning() {
     let dir = TempDir::new().expect("a directory");
     drop(open(&dir));
     std::fs::remove_file(dir.path().join("state/CURRENT")).expect("removed");
-    let reopened = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20);
+    let reopened = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files);
     assert!(matches!(reopened.map(drop), Err(StoreError::Corrupt { .. })));
 }
 
@@ -142,7 +142,7 @@ fn a_crash_at_any_step_of_an_installation_leaves_the_old_state_or_the_new_one_wh
         ("all files", false, |copy, state| files::link(copy, &state.join("g-0000000002")).expect("linked")),
         ("opened", false, |copy, state| {
             files::link(copy, &state.join("g-0000000002")).expect("linked");
-            drop(Database::open(state.join("g-0000000002"), &FAMILIES, 1 << 20).expect("whole"));
+            drop(Database::open(state.join("g-0000000002"), &FAMILIES, 1 << 20, &Medium::Files).expect("whole"));
         }),
         ("a pointer that is not in place", false, |copy, state| {
             files::link(copy, &state.join("g-0000000002")).expect("linked");
