@@ -17,7 +17,10 @@ use crate::{
     limits::{CHUNK_BYTES_MAX, CHUNK_READS_MAX, CHUNK_WRITE_BYTES_MAX, CHUNK_WRITES_QUEUED_MAX, DISK_RESERVE_BYTES},
 };
 use bulkhead_model::NodeId;
-use bulkhead_service::{Env, env::Clock};
+use bulkhead_service::{
+    Env,
+    env::{Clock, Tasks},
+};
 use parking_lot::Mutex;
 use std::{ops::Range, sync::Arc, thread::JoinHandle};
 use tokio::{
@@ -55,6 +58,7 @@ pub(super) struct Parts {
 pub struct LocalStore {
     pub(super) config: LocalConfig,
     pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
     pub(super) parts: Parts,
     /// Held by whoever compacts or empties the trash.
     pub(super) compacting: tokio::sync::Mutex<()>,
@@ -79,7 +83,7 @@ impl LocalStore {
         let index = Arc::new(Index::default());
         let recovered = {
             let (disk, index) = (Arc::clone(&disk), Arc::clone(&index));
-            tokio::task::spawn_blocking(move || recover(&*disk, config.node, &index)).await.map_err(|error| {
+            env.tasks.blocking(move || recover(&*disk, config.node, &index)).await.map_err(|error| {
                 OpenError::Io { what: "reading the extents", source: std::io::Error::other(error) }
             })??
         };
@@ -102,17 +106,17 @@ impl LocalStore {
             open: None,
             next: recovered.next,
         };
-        let thread = std::thread::Builder::new().name("chunk-writer".to_owned()).spawn(move || writer.run());
-        let thread = thread.map_err(|source| OpenError::Io { what: "starting the writer", source })?;
+        let thread = start(writer, &env.tasks)?;
         Ok(Self {
             config,
             clock: env.clock.clone(),
+            tasks: env.tasks.clone(),
             parts: Parts { disk, index, health, trash: Arc::default() },
             compacting: tokio::sync::Mutex::default(),
             queue,
             write_bytes: Arc::new(Semaphore::new(CHUNK_WRITE_BYTES_MAX)),
             reads: Arc::new(Semaphore::new(CHUNK_READS_MAX)),
-            writer: Mutex::new(Some(thread)),
+            writer: Mutex::new(thread),
             recovered,
         })
     }
@@ -179,7 +183,7 @@ impl LocalStore {
             let (index, health, clock) =
                 (Arc::clone(&self.parts.index), Arc::clone(&self.parts.health), self.clock.clone());
             // The permit goes along: a read that nobody waits for any more still counts until it ends.
-            let blocking = tokio::task::spawn_blocking(move || {
+            let blocking = self.tasks.blocking(move || {
                 let begun = clock.now();
                 let outcome = work(&index);
                 let now = clock.now();
@@ -221,10 +225,20 @@ impl LocalStore {
         drop(self.queue.send(Message::Stop).await);
         let writer = self.writer.lock().take();
         if let Some(writer) = writer {
-            let joined = tokio::task::spawn_blocking(move || writer.join()).await;
+            let joined = self.tasks.blocking(move || writer.join()).await;
             if !matches!(joined, Ok(Ok(()))) {
                 tracing::error!("the chunk writer panicked");
             }
         }
     }
+}
+
+/// Gives the writer its thread. In a simulation, where there is but one, it is a task.
+fn start(writer: Writer, tasks: &Tasks) -> Result<Option<JoinHandle<()>>, OpenError> {
+    if tasks.simulated().is_some() {
+        tasks.spawn("chunk-writer", writer.run_as_task(tasks.clone()));
+        return Ok(None);
+    }
+    let thread = std::thread::Builder::new().name("chunk-writer".to_owned()).spawn(move || writer.run());
+    thread.map(Some).map_err(|source| OpenError::Io { what: "starting the writer", source })
 }

@@ -178,7 +178,7 @@ impl LocalStore {
         work: impl FnOnce(&Parts) -> io::Result<T> + Send + 'static,
     ) -> Result<T, String> {
         let parts = self.parts.clone();
-        let done = tokio::task::spawn_blocking(move || work(&parts)).await.map_err(|error| error.to_string())?;
+        let done = self.tasks.blocking(move || work(&parts)).await.map_err(|error| error.to_string())?;
         done.map_err(|error| error.to_string())
     }
 }

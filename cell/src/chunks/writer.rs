@@ -18,7 +18,7 @@ use crate::{
     limits::{CHUNK_BATCH_BYTES_MAX, DISK_RESERVE_BYTES},
 };
 use bulkhead_model::NodeId;
-use bulkhead_service::env::{Clock, Rng};
+use bulkhead_service::env::{Clock, Rng, Tasks};
 use std::{
     collections::HashSet,
     io::{self, IoSlice},
@@ -107,19 +107,41 @@ impl Writer {
     /// Runs until it is told to stop, or until every handle is gone.
     pub fn run(mut self) {
         while let Some(first) = self.queue.blocking_recv() {
-            let (jobs, command) = self.gather(first);
-            self.commit(jobs);
-            match command {
-                Some(Message::Seal(extent, done)) => {
-                    if self.open.as_ref().is_some_and(|open| open.extent.id == extent) {
-                        self.seal();
-                    }
-                    if done.send(()).is_err() {
-                        tracing::debug!(%extent, "nobody waits any more for the extent to be sealed");
-                    }
+            if !self.serve(first) {
+                break;
+            }
+        }
+        self.queue.close();
+        self.seal();
+    }
+
+    /// Does what is queued, from `first` on. Says whether to go on.
+    fn serve(&mut self, first: Message) -> bool {
+        let (jobs, command) = self.gather(first);
+        self.commit(jobs);
+        match command {
+            Some(Message::Seal(extent, done)) => {
+                if self.open.as_ref().is_some_and(|open| open.extent.id == extent) {
+                    self.seal();
                 }
-                Some(Message::Stop) => break,
-                Some(Message::Write(_)) | None => {}
+                if done.send(()).is_err() {
+                    tracing::debug!(%extent, "nobody waits any more for the extent to be sealed");
+                }
+                true
+            }
+            Some(Message::Stop) => false,
+            Some(Message::Write(_)) | None => true,
+        }
+    }
+
+    /// As [`Writer::run`], in a simulation.
+    pub async fn run_as_task(mut self, tasks: Tasks) {
+        while let Some(first) = self.queue.recv().await {
+            let done = tasks.blocking(move || (self.serve(first), self));
+            let Ok((goes_on, writer)) = done.await else { return };
+            self = writer;
+            if !goes_on {
+                break;
             }
         }
         self.queue.close();

@@ -91,9 +91,10 @@ pub(super) fn unexpected(done: &Done) -> OpError {
 
 /// Runs a read of the index that may take long on the blocking pool.
 pub(super) async fn off_thread<T: Send + 'static>(
+    cell: &Cell,
     work: impl FnOnce() -> Result<T, OpError> + Send + 'static,
 ) -> Result<T, OpError> {
-    match tokio::task::spawn_blocking(work).await {
+    match cell.env.tasks.blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(OpError::Internal(format!("reading the index did not end: {error}"))),
     }

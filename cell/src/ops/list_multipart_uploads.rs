@@ -46,7 +46,7 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     let view = cell.view(caller).await?;
     let bucket = bucket::in_view(&view, caller, Call::ListMultipartUploads, &request.bucket)?;
     let owner = Owner::of(&view, bucket.owner)?;
-    let page = off_thread(move || {
+    let page = off_thread(cell, move || {
         let query = UploadsQuery {
             prefix: &request.prefix,
             delimiter: request.delimiter.as_deref(),

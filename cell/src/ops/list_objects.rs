@@ -54,7 +54,7 @@ pub(super) async fn list(cell: &Cell, caller: &Caller, call: Call, request: Requ
     let bucket = bucket::in_view(&view, caller, call, &request.bucket)?;
     let owner = Owner::of(&view, bucket.owner)?;
     // A page may be read from disk key by key: not on an async thread.
-    let page = off_thread(move || {
+    let page = off_thread(cell, move || {
         let query = ListQuery {
             prefix: &request.prefix,
             delimiter: request.delimiter.as_deref(),

@@ -48,7 +48,7 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     let bucket = bucket::in_view(&view, caller, Call::ListParts, &bucket)?;
     let owner = Owner::of(&view, bucket.owner)?;
     let record = view.upload(bucket.id, &key, upload)?.ok_or(Refusal::NoSuchUpload)?;
-    let page = off_thread(move || {
+    let page = off_thread(cell, move || {
         let query = PartsQuery { key: &key, upload, after, max_parts: max.min(LIST_KEYS_MAX) };
         Ok(view.list_parts(bucket.id, &query)?)
     });
