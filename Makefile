@@ -3,6 +3,8 @@ PORT ?= 9000
 DATA ?= .bulkhead
 SECONDS_PER_POINT ?= 5
 ROUNDS ?= 10
+SEEDS ?= 100
+FIRST ?= 1
 
 CARGO_TARGET_DIR ?= target
 BIN := $(CARGO_TARGET_DIR)/debug
@@ -11,7 +13,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench drill clean needs build
+.PHONY: help up down test verify fix bench drill sim clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -42,6 +44,9 @@ bench: build ## PUT and GET per second and latency, through the router and strai
 
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
 	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)
+
+sim: needs ## simulate a whole cell from one seed after the other; a seed that fails is printed (SEEDS=100 FIRST=1)
+	cargo test -p bulkhead-cell --test sim -- seeds --first $(FIRST) --count $(SEEDS)
 
 clean: ## remove what was built; DATA stays
 	cargo clean

@@ -20,6 +20,9 @@ const CRATE_DIRECTIONS: [(&str, &[&str]); 7] = [
     ("loadtest", &["bulkhead_model"]),
 ];
 
+/// Tests that may name one crate more: the oracle judges what a simulated cell answered.
+const TESTS_MAY_NAME: [(&str, &str); 1] = [("cell/tests/sim/", "bulkhead_loadtest")];
+
 /// Each module of the cell, and the modules it may not use.
 const CELL_DIRECTIONS: [(&str, &[&str]); 7] = [
     ("meta", &["ops", "s3", "chunks", "peer", "jobs", "admin", "node"]),
@@ -120,7 +123,8 @@ fn crates_depend_only_in_the_allowed_direction() {
         let (own, allowed) = CRATE_DIRECTIONS.iter().find(|(dir, _)| inside(dir)).expect("every source is in a crate");
         for (dir, _) in CRATE_DIRECTIONS.iter().filter(|(dir, _)| dir != own) {
             let name = crate_name(dir);
-            if !allowed.contains(&name.as_str()) {
+            let exempt = TESTS_MAY_NAME.iter().any(|(dir, of)| source.path.starts_with(dir) && *of == name);
+            if !exempt && !allowed.contains(&name.as_str()) {
                 broken.extend(source.code_lines(|line| names_crate(line, &name)));
             }
         }

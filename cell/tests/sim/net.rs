@@ -1,0 +1,215 @@
+//! The network between the simulated hosts: delays, losses, partitions, slow links. Messages are delivered by the world's
+//! loop, one after the other.
+
+use crate::{host::Up, trace::Trace};
+use bulkhead_service::{
+    client::{Body, ClientError, Transport, full},
+    env::Rng,
+};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+use tokio::sync::oneshot;
+use tower::ServiceExt as _;
+
+/// A host's number: 0 is where the clients are, nodes count from 1.
+pub type HostId = usize;
+
+/// How long an attempt to connect goes on, milliseconds.
+const CONNECT_MS: u64 = 2_000;
+/// Where nodes serve: this and the host's number.
+pub const PORT: u16 = 7_000;
+
+/// What a message does where it arrives.
+pub enum Act {
+    /// Begins work on a live host; `refused` is what becomes of it when there is none.
+    Begin { start: Box<dyn FnOnce(&Up) + Send>, refused: Box<dyn FnOnce() + Send> },
+    /// Ends a wait.
+    End(Box<dyn FnOnce() + Send>),
+}
+
+pub struct Message {
+    pub from: HostId,
+    pub to: HostId,
+    pub label: String,
+    pub act: Act,
+}
+
+/// The state of the network.
+pub struct Net {
+    pub now: u64,
+    sequence: u64,
+    rng: Rng,
+    queue: BTreeMap<(u64, u64), Message>,
+    /// Directions in which nothing passes.
+    pub blocked: BTreeSet<(HostId, HostId)>,
+    /// Directions that take longer, and by how much at most, milliseconds.
+    pub slow: BTreeMap<(HostId, HostId), u64>,
+    /// Of a thousand messages, how many break their connection.
+    pub loss: u64,
+    /// Sent into a partition: nobody hears of them until it ends.
+    stuck: Vec<Message>,
+    pub trace: Trace,
+}
+
+/// The network, shared by everything that sends.
+#[derive(Clone)]
+pub struct Wires(pub Arc<Mutex<Net>>);
+
+impl Wires {
+    pub fn new(rng: Rng, trace: Trace) -> Self {
+        Self(Arc::new(Mutex::new(Net {
+            now: 0,
+            sequence: 0,
+            rng,
+            queue: BTreeMap::new(),
+            blocked: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            loss: 0,
+            stuck: Vec::new(),
+            trace,
+        })))
+    }
+
+    pub fn note(&self, event: impl std::fmt::Display) {
+        let net = &mut *self.0.lock();
+        net.trace.note(net.now, event);
+    }
+
+    /// Sends a message, or loses it.
+    pub fn send(&self, message: Message) {
+        let net = &mut *self.0.lock();
+        let link = (message.from, message.to);
+        if net.blocked.contains(&link) {
+            net.trace.note(net.now, format_args!("into a partition: {}", message.label));
+            // The connection is not made, or hangs.
+            match message.act {
+                Act::Begin { refused, .. } if net.rng.below(2) == 0 => {
+                    let label = format!("not connected: {}", message.label);
+                    let message = Message { from: message.to, to: message.from, label, act: Act::End(refused) };
+                    net.enqueue(message, CONNECT_MS);
+                }
+                act => net.stuck.push(Message { act, ..message }),
+            }
+            return;
+        }
+        if net.rng.below(1_000) < net.loss {
+            net.trace.note(net.now, format_args!("lost: {}", message.label));
+            return;
+        }
+        let slow = net.slow.get(&link).map_or(0, |most| net.rng.below(*most));
+        let delay = 1 + net.rng.below(3) + slow;
+        net.enqueue(message, delay);
+    }
+
+    /// The next message that is due.
+    pub fn due(&self) -> Option<Message> {
+        let net = &mut *self.0.lock();
+        let first = net.queue.first_entry().filter(|first| first.key().0 <= net.now)?;
+        let message = first.remove();
+        net.trace.note(net.now, format_args!("{} -> {}: {}", message.from, message.to, message.label));
+        Some(message)
+    }
+
+    /// All directions pass again. Connections that hung are broken.
+    pub fn heal(&self) {
+        let stuck = {
+            let net = &mut *self.0.lock();
+            net.blocked.clear();
+            net.slow.clear();
+            net.loss = 0;
+            std::mem::take(&mut net.stuck)
+        };
+        // Dropped without the lock: whoever waited may send at once.
+        drop(stuck);
+    }
+}
+
+impl Net {
+    fn enqueue(&mut self, message: Message, delay: u64) {
+        self.sequence += 1;
+        self.queue.insert((self.now + delay, self.sequence), message);
+    }
+}
+
+/// A host's way to the others: carries the calls of its HTTP client.
+pub struct Uplink {
+    pub host: HostId,
+    pub wires: Wires,
+}
+
+type Answer = oneshot::Sender<Result<Response<Bytes>, ClientError>>;
+
+impl Transport for Uplink {
+    fn carry(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ClientError>> {
+        let (from, wires) = (self.host, self.wires.clone());
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect().await.map_err(|error| ClientError::Lost(error.to_string()))?.to_bytes();
+            let (answer, wait) = oneshot::channel();
+            wires.call(from, Request::from_parts(head, body), answer);
+            let answered = wait.await.unwrap_or_else(|_| Err(ClientError::Lost("the connection broke".into())));
+            Ok(answered?.map(full))
+        })
+    }
+}
+
+impl Wires {
+    fn call(&self, from: HostId, request: Request<Bytes>, answer: Answer) {
+        let to = HostId::from(request.uri().port_u16().unwrap_or(PORT) - PORT);
+        let label = format!("{} {}", request.uri().path(), digest(request.body()));
+        let slot = Arc::new(Mutex::new(Some(answer)));
+        let (wires, of) = (self.clone(), Arc::clone(&slot));
+        let start = Box::new(move |up: &Up| {
+            let Some(answer) = of.lock().take() else { return };
+            match up.parts.get() {
+                Some(parts) => {
+                    let router = parts.router.clone();
+                    up.runtime.spawn(wires.serve(router, request, (to, from), answer));
+                }
+                None => wires.answer((to, from), answer, Err(ClientError::Unreachable("it is starting".into()))),
+            }
+        });
+        let refused = Box::new(move || {
+            // Whoever asked may be gone.
+            if let Some(answer) = slot.lock().take() {
+                drop(answer.send(Err(ClientError::Unreachable("refused".into()))));
+            }
+        });
+        self.send(Message { from, to, label, act: Act::Begin { start, refused } });
+    }
+
+    async fn serve(self, router: axum::Router, request: Request<Bytes>, link: (HostId, HostId), answer: Answer) {
+        let served = router.oneshot(request.map(axum::body::Body::from)).await;
+        let response = match served {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let (head, body) = response.into_parts();
+        let result = match body.collect().await {
+            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+            Err(error) => Err(ClientError::Lost(error.to_string())),
+        };
+        self.answer(link, answer, result);
+    }
+
+    fn answer(&self, (from, to): (HostId, HostId), answer: Answer, result: Result<Response<Bytes>, ClientError>) {
+        let label = match &result {
+            Ok(response) => format!("{} {}", response.status(), digest(response.body())),
+            Err(error) => error.to_string(),
+        };
+        let end = Box::new(move || drop(answer.send(result)));
+        self.send(Message { from, to, label, act: Act::End(end) });
+    }
+}
+
+/// Names bytes in the trace.
+fn digest(bytes: &[u8]) -> String {
+    format!("{} bytes {}", bytes.len(), hex::encode(&blake3::hash(bytes).as_bytes()[..6]))
+}
