@@ -149,6 +149,16 @@ pub const OUTBOX_INTERVAL_MAX: Duration = Duration::from_secs(15);
 pub const OUTBOX_BATCH: usize = 32;
 /// For one errand: the control plane's answer, and the commit that it was heard.
 pub const ERRAND_PATIENCE: Duration = Duration::from_secs(10);
+/// Between two upload epochs of a node. What was never named can be freed only after the epoch it was written under is closed.
+pub const EPOCH_ROTATION: Duration = Duration::from_secs(5 * 60);
+/// How long an upload may write before its epoch is closed under it, and it is refused.
+pub const EPOCH_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Open epochs of one node: one for each rotation in the longest life of one, and some for proposals whose outcome was not known.
+pub const EPOCHS_PER_NODE_MAX: usize = 320;
+const _: () = assert!(EPOCH_LIFE.as_secs() < EPOCHS_PER_NODE_MAX as u64 * EPOCH_ROTATION.as_secs());
+/// How long the opening of an epoch may take, and the pause after one that failed.
+pub const EPOCH_PATIENCE: Duration = Duration::from_secs(10);
+pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
 /// Between two publications of what the cell holds.
 pub const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long background work may take to end when the process is told to stop.

@@ -71,6 +71,7 @@ impl Node {
         env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
+        env.tasks.spawn("epochs", jobs::epochs::run(index.clone(), env.clone()));
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
         env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
 

@@ -182,12 +182,12 @@ async fn a_claim_is_settled_by_what_the_cell_has() {
 async fn blob_ids_never_repeat_and_a_closed_epoch_is_followed_by_another() {
     let node = Node::formed().await;
     let (index, deadline) = (&node.admin.index, node.admin.deadline());
-    index.open_epoch(deadline).await.expect("one node");
-    let first = index.blob_id(deadline).await.expect("an epoch is open");
-    let second = index.blob_id(deadline).await.expect("an epoch is open");
+    index.rotate_epoch(deadline).await.expect("one node");
+    let first = index.lease_blob(deadline).await.expect("an epoch is open").blob();
+    let second = index.lease_blob(deadline).await.expect("an epoch is open").blob();
     assert_eq!((first.epoch, first.number + 1), (second.epoch, second.number));
     index.epoch_closed(second.epoch);
-    let third = index.blob_id(deadline).await.expect("one node");
+    let third = index.lease_blob(deadline).await.expect("one node").blob();
     assert!(third.epoch > second.epoch);
     let view = index.read(deadline).await.expect("one node");
     assert_eq!(view.epoch_is_open(second.epoch).ok(), Some(false));

@@ -39,7 +39,7 @@ pub enum Command {
         key: AccessKeyId,
         account: AccountId,
     },
-    /// Opens a new upload epoch for a node and closes the one it had.
+    /// Opens the first upload epoch of a node's process and closes all that the node had.
     OpenEpoch {
         node: NodeId,
     },
@@ -91,6 +91,17 @@ pub enum Command {
     /// changes nothing.
     Tick {
         after: u64,
+    },
+    /// Opens another upload epoch for a node, and closes its epochs up to `to` that are not in `keep`: no upload writes under
+    /// them any more.
+    RotateEpoch {
+        node: NodeId,
+        to: UploadEpoch,
+        keep: Vec<UploadEpoch>,
+    },
+    /// Closes upload epochs of nodes that do not do it themselves.
+    CloseEpochs {
+        epochs: Vec<UploadEpoch>,
     },
 }
 

@@ -141,6 +141,8 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("CompleteUpload", Command::CompleteUpload(complete_upload())),
         ("AbortUpload", Command::AbortUpload { bucket, key: object_key(), upload }),
         ("Tick", Command::Tick { after: 300 }),
+        ("RotateEpoch", Command::RotateEpoch { node: NodeId(3), to: UploadEpoch(7), keep: vec![UploadEpoch(5)] }),
+        ("CloseEpochs", Command::CloseEpochs { epochs: vec![UploadEpoch(3), UploadEpoch(300)] }),
     ]
 }
 

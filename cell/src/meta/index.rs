@@ -4,9 +4,9 @@
 
 use super::{
     command::{Command, Done, Envelope, Outcome},
-    epochs::UploadEpochs,
+    epochs::{BlobLease, Opening, UploadEpochs},
     format,
-    record::{BlobId, UploadEpoch, UploadId},
+    record::{UploadEpoch, UploadId},
     view::IndexView,
 };
 use bulkhead_model::{AccountId, Epoch, NodeId, RequestId};
@@ -94,22 +94,22 @@ impl IndexHandle {
         IndexView::new(self.replica.local_view())
     }
 
-    /// Opens an upload epoch for this node, which closes the one it had. Done once at start, before the first blob; later
-    /// ones are opened as needed.
+    /// Opens another upload epoch for this node, and closes those of its epochs that nothing is written under any more; the
+    /// first time all that the node had in a former life. Done at start and every few minutes.
     ///
     /// # Errors
     /// As [`IndexHandle::submit`].
-    pub async fn open_epoch(&self, deadline: Instant) -> Result<(), SubmitError> {
-        self.epochs.close_all();
-        self.blob_id(deadline).await.map(drop)
+    pub async fn rotate_epoch(&self, deadline: Instant) -> Result<(), SubmitError> {
+        self.epochs.rotate(self.env.clock.now(), |opening| self.propose_epoch(opening, deadline)).await
     }
 
-    /// A blob id that no one has had and no one will have. Opens an upload epoch when none is open.
+    /// A blob id that no one has had and no one will have. Its epoch stays open, within limits, while the lease is held. Opens an
+    /// upload epoch when none is open.
     ///
     /// # Errors
     /// As [`IndexHandle::submit`], when an epoch had to be opened and could not be.
-    pub async fn blob_id(&self, deadline: Instant) -> Result<BlobId, SubmitError> {
-        self.epochs.next(|| self.propose_epoch(deadline)).await
+    pub async fn lease_blob(&self, deadline: Instant) -> Result<BlobLease, SubmitError> {
+        self.epochs.lease(self.env.clock.now(), |opening| self.propose_epoch(opening, deadline)).await
     }
 
     /// Says that a command was refused because this epoch is closed: the next blob gets a new one.
@@ -127,8 +127,13 @@ impl IndexHandle {
         &self.replica
     }
 
-    async fn propose_epoch(&self, deadline: Instant) -> Result<UploadEpoch, SubmitError> {
-        match self.execute(Origin::default(), Command::OpenEpoch { node: self.node }, deadline).await? {
+    async fn propose_epoch(&self, opening: Opening, deadline: Instant) -> Result<UploadEpoch, SubmitError> {
+        let node = self.node;
+        let command = match opening {
+            Opening::First => Command::OpenEpoch { node },
+            Opening::Next { to, keep } => Command::RotateEpoch { node, to, keep },
+        };
+        match self.execute(Origin::default(), command, deadline).await? {
             Ok(Done::EpochOpened { epoch }) => Ok(epoch),
             other => Err(SubmitError::Unknown(format!("opening an upload epoch was answered with {other:?}"))),
         }

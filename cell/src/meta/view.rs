@@ -10,7 +10,9 @@ use super::{
         BucketsPage, BucketsQuery, ListPage, ListQuery, PartsPage, PartsQuery, UploadsPage, UploadsQuery, list_buckets,
         list_objects, list_parts, list_uploads,
     },
-    record::{Account, BlobId, Bucket, BucketId, Credential, Object, Part, Upload, UploadEpoch, UploadId, Usage},
+    record::{
+        Account, BlobId, Bucket, BucketId, Credential, Object, OpenEpoch, Part, Upload, UploadEpoch, UploadId, Usage,
+    },
 };
 use bulkhead_model::{AccessKeyId, AccountId, Epoch, api::cell::CellUsage};
 use bulkhead_replica::{Reader, StoreError, View};
@@ -121,6 +123,21 @@ impl<R: Reader> IndexView<R> {
     /// When the store cannot be read.
     pub fn epoch_is_open(&self, epoch: UploadEpoch) -> Result<bool, StoreError> {
         Ok(keys::meta::epoch(epoch).get(&self.reader)?.is_some())
+    }
+
+    /// All open upload epochs, oldest first: a few hundred for each node at most.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn open_epochs(&self) -> Result<Vec<(UploadEpoch, OpenEpoch)>, StoreError> {
+        let mut cursor = self.reader.cursor(keys::meta::FAMILY);
+        cursor.seek(&keys::meta::EPOCHS)?;
+        let mut epochs = Vec::new();
+        while let Some((rest, value)) = within(&*cursor, &keys::meta::EPOCHS) {
+            epochs.push((UploadEpoch(keys::meta::number(rest)?), format::decode(value)?));
+            cursor.advance()?;
+        }
+        Ok(epochs)
     }
 
     /// What the cell holds.

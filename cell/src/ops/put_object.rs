@@ -67,10 +67,11 @@ pub(super) async fn name(
     new: New,
 ) -> Result<Response, OpError> {
     let layout = match &taken.body.inline {
-        Some(_) => Layout::Inline(taken.blob),
+        Some(_) => Layout::Inline(taken.lease.blob()),
         None => Layout::Segments(vec![taken.segment()]),
     };
-    let Ingested { len, etag, checksum, inline } = taken.body;
+    let Taken { lease: _held_until_named, body, .. } = taken;
+    let Ingested { len, etag, checksum, inline } = body;
     let command = |bucket| {
         Command::PutObject(command::PutObject {
             bucket,

@@ -12,7 +12,8 @@ use crate::{
     chunks::{GetError, PutError},
     limits::{READ_AHEAD_PIECES, READ_PIECE_BYTES},
     meta::{
-        record::{BlobId, Layout, Segment},
+        epochs::BlobLease,
+        record::{Layout, Segment},
         view::IndexView,
     },
 };
@@ -23,7 +24,8 @@ use tokio::time::Instant;
 
 /// A body that is durable, or small enough to ride along in a command.
 pub struct Taken {
-    pub blob: BlobId,
+    /// To be held until the command that names the bytes has its outcome.
+    pub lease: BlobLease,
     pub body: Ingested,
     chunk_bytes: u32,
 }
@@ -31,7 +33,7 @@ pub struct Taken {
 impl Taken {
     /// Where the body's bytes are.
     pub fn segment(&self) -> Segment {
-        Segment { blob: self.blob, len: self.body.len, chunk_bytes: self.chunk_bytes }
+        Segment { blob: self.lease.blob(), len: self.body.len, chunk_bytes: self.chunk_bytes }
     }
 }
 
@@ -43,11 +45,12 @@ pub(super) async fn take(
     body: Body,
     deadline: Instant,
 ) -> Result<Taken, OpError> {
-    let blob = cell.index.blob_id(deadline).await?;
+    let lease = cell.index.lease_blob(deadline).await?;
+    let blob = lease.blob();
     let store =
         |index, bytes| cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).err_into().boxed();
     let body = ingest(body, cut, &cell.budgets.incoming, store).await?;
-    Ok(Taken { blob, body, chunk_bytes: cut.chunk_bytes })
+    Ok(Taken { lease, body, chunk_bytes: cut.chunk_bytes })
 }
 
 /// Bytes `range` of an object, as a body that goes out. Returns once the first of them are read.

@@ -7,7 +7,8 @@ use super::{
     bucket::{self, Target},
     context::unexpected,
     ingest::{Cut, Ingested},
-    store, uploads, validate,
+    store::{self, Taken},
+    uploads, validate,
 };
 use crate::meta::{
     command::{Command, Done},
@@ -63,7 +64,8 @@ pub(super) async fn store_part(
     let cut = Cut { inline_bytes_max: None, ..cell.cut };
     let taken = store::take(cell, target.bucket.owner, cut, body, caller.deadline).await?;
     let segments = if taken.body.len == 0 { vec![] } else { vec![taken.segment()] };
-    let Ingested { len, etag, checksum, .. } = taken.body;
+    let Taken { lease: _held_until_named, body, .. } = taken;
+    let Ingested { len, etag, checksum, .. } = body;
     let Part { key, upload, number, record } = part;
     let stored = record::Part {
         len,

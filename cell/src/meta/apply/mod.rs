@@ -130,6 +130,8 @@ fn decide(
             uploads::abort(draft, uploads::At { bucket, key: &key, upload })
         }
         Command::Tick { after } => Ok(ticks::tick(draft, after)),
+        Command::RotateEpoch { node, to, keep } => epochs::rotate(draft, node, to, &keep),
+        Command::CloseEpochs { epochs } => Ok(epochs::close(draft, &epochs)),
     }
 }
 

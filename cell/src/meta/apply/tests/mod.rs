@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod buckets;
+mod epochs;
 mod histories;
 mod objects;
 mod replays;
