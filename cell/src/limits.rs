@@ -136,7 +136,7 @@ pub const PEER_SUSPICION: Duration = Duration::from_secs(1);
 /// Bytes of chunks that peers may be sending at a time.
 pub const PEER_BODY_BYTES_MAX: usize = 64 << 20;
 const _: () = assert!(CHUNK_BYTES_MAX as usize <= PEER_BODY_BYTES_MAX);
-/// Chunks known to lack a copy and waiting for repair. Scrub finds those that no longer fit.
+/// Copies known to be missing here and waiting for repair, and as many elsewhere. The census finds those that do not fit.
 pub const REPAIRS_QUEUED_MAX: usize = 65_536;
 /// A body of the admin API.
 pub const ADMIN_BODY_BYTES_MAX: usize = 64 << 10;
@@ -159,6 +159,65 @@ const _: () = assert!(EPOCH_LIFE.as_secs() < EPOCHS_PER_NODE_MAX as u64 * EPOCH_
 /// How long the opening of an epoch may take, and the pause after one that failed.
 pub const EPOCH_PATIENCE: Duration = Duration::from_secs(10);
 pub const EPOCH_RETRY: Duration = Duration::from_secs(1);
+/// How old an epoch may become beyond the life of an upload, or of a node that has left, before the leader closes it.
+pub const EPOCH_ABSENT_MAX: Duration = Duration::from_secs(60 * 60);
+/// Between two walks over the garbage.
+pub const GARBAGE_INTERVAL: Duration = Duration::from_secs(10);
+/// Rows of garbage looked at together.
+pub const GARBAGE_PAGE_ROWS: usize = 1_024;
+/// Rows of garbage that one command forgets: of the longest, so many fit an entry.
+pub const GARBAGE_ROWS_PER_COMMAND: usize = 512;
+const _: () = assert!(GARBAGE_ROWS_PER_COMMAND * 32 <= RAFT_ENTRY_BYTES_MAX);
+/// How long rows of garbage stay beyond their grace, so that every node that is up frees by them before they are forgotten.
+pub const GARBAGE_LINGER: Duration = Duration::from_secs(10 * 60);
+/// For one command of the garbage job.
+pub const GARBAGE_PATIENCE: Duration = Duration::from_secs(10);
+/// Local chunks that are compared with the index together.
+pub const CENSUS_PAGE: usize = 1_024;
+/// Rows of the index, and chunks named by them, that are compared together.
+pub const CENSUS_BLOBS: usize = 1_024;
+pub const CENSUS_CHUNKS: u64 = 4_096;
+/// For one linearizable view, and the pauses after a part that was taken and after one that was not.
+pub const CENSUS_PATIENCE: Duration = Duration::from_secs(10);
+pub const CENSUS_PAUSE: Duration = Duration::from_millis(5);
+pub const CENSUS_RETRY: Duration = Duration::from_secs(1);
+/// The census waits while this node lacks so many copies, and leaves the rest of the queue to what readers notice.
+pub const REPAIRS_CENSUS_MAX: usize = REPAIRS_QUEUED_MAX / 2;
+/// Chunks that one call asks a peer for, whether it has them.
+pub const HELD_IDS_MAX: usize = 1_024;
+/// How often it is looked whether tenants use the disk, and how many operations a second mean that they do.
+pub const BUSY_LOOK: Duration = Duration::from_secs(2);
+pub const BUSY_OPERATIONS_PER_SECOND: u64 = 2;
+/// Local chunks that scrub takes up together.
+pub const SCRUB_PAGE: usize = 256;
+/// How fast scrub reads at most, and while tenants leave the disk alone.
+pub const SCRUB_BYTES_PER_SECOND_MAX: u64 = 256 << 20;
+pub const SCRUB_IDLE_BYTES_PER_SECOND: u64 = 32 << 20;
+/// For the reading of one chunk, and the pause after one that took longer.
+pub const SCRUB_PATIENCE: Duration = Duration::from_secs(30);
+pub const SCRUB_RETRY: Duration = Duration::from_secs(5);
+/// Between two notes of how far scrub is.
+pub const SCRUB_SAVE_INTERVAL: Duration = Duration::from_secs(60);
+/// Between two looks for missing copies.
+pub const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
+/// How long copies are made in one order before it is looked anew which are the most endangered.
+pub const REPAIR_ROUND: Duration = Duration::from_secs(30);
+/// Copies made at a time; each holds one chunk in memory.
+pub const REPAIRS_AT_ONCE: usize = 4;
+/// How fast copies are made at least, whatever tenants do, and at most.
+pub const REPAIR_BYTES_PER_SECOND_MIN: u64 = 16 << 20;
+pub const REPAIR_BYTES_PER_SECOND_MAX: u64 = 128 << 20;
+/// For one copy, for one question to a peer or the index, and before a copy that failed is tried again.
+pub const REPAIR_PATIENCE: Duration = Duration::from_secs(20);
+pub const SURVEY_PATIENCE: Duration = Duration::from_secs(5);
+pub const REPAIR_RETRY: Duration = Duration::from_secs(10);
+/// Payload that one step of compaction copies, and between two looks for something to compact.
+pub const COMPACTION_STEP_BYTES: u64 = 64 << 20;
+pub const COMPACTION_INTERVAL: Duration = Duration::from_secs(5);
+/// How fast compaction copies while tenants use the disk.
+pub const COMPACTION_BYTES_PER_SECOND_BUSY: u64 = 16 << 20;
+/// For one question whether the records of an extent in trash are needed.
+pub const INSPECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two publications of what the cell holds.
 pub const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long background work may take to end when the process is told to stop.

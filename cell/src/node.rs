@@ -11,7 +11,7 @@ use crate::{
     chunks::{self, ChunkStore, LocalConfig, Topology, disk::RealDisk},
     clock,
     config::Config,
-    jobs,
+    jobs::{self, figures::Figures},
     meta::{apply::Index, index::IndexHandle, seal::CellKey, ticks},
     names::Names,
     ops::Cell,
@@ -71,7 +71,8 @@ impl Node {
         env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
-        env.tasks.spawn("epochs", jobs::epochs::run(index.clone(), env.clone()));
+        let figures = Arc::default();
+        start_jobs(&config, &index, &chunks, &figures, &env);
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
         env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
 
@@ -83,6 +84,8 @@ impl Node {
         let admin = Admin {
             identity: admin_identity(&config),
             index,
+            chunks: chunks.clone(),
+            figures,
             cell_key: key.clone(),
             env: env.clone(),
             waits: waits_for(&replica),
@@ -132,6 +135,28 @@ async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkS
     let local =
         LocalConfig { node: config.file.node, extent_bytes: sizes.extent_bytes, chunk_bytes: sizes.chunk_bytes };
     Ok(ChunkStore::open(local, Arc::new(disk), Arc::new(peers), env.clone()).await?)
+}
+
+/// Starts what looks after the node's epochs and chunks.
+fn start_jobs(config: &Config, index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env) {
+    let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(figures));
+    let background = &config.blueprint.background;
+    let [grace, period, interval] =
+        [background.grace_seconds, background.scrub_seconds, background.census_seconds].map(Duration::from_secs);
+    let path = config.file.data.join("scrub.json");
+    let environment = || env.clone();
+    let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
+    let census =
+        jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
+    let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
+    let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
+    let compact = jobs::compact::Job { index: index(), chunks: chunks(), env: environment(), grace };
+    env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
+    env.tasks.spawn("garbage", garbage.run());
+    env.tasks.spawn("census", census.run());
+    env.tasks.spawn("scrub", scrub.run());
+    env.tasks.spawn("repair", repair.run());
+    env.tasks.spawn("compact", compact.run());
 }
 
 fn admin_identity(config: &Config) -> admin::Identity {

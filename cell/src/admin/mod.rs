@@ -1,16 +1,19 @@
 //! The admin API: what the control plane and operators ask of a node (`bulkhead_model::api::cell`), and its health.
 //!
-//! Every call but `status` is answered after commit. Knows no objects.
+//! Every call but `status` and `storage` is answered after commit. Knows no objects.
 
 mod accounts;
 mod cell;
 mod error;
 mod members;
+mod storage;
 
 #[cfg(test)]
 mod tests;
 
 use crate::{
+    chunks::ChunkStore,
+    jobs::figures::Figures,
     limits::{ADMIN_BODY_BYTES_MAX, ADMIN_PATIENCE},
     meta::{
         command::{Command, Done},
@@ -51,6 +54,9 @@ pub struct Identity {
 pub struct Admin {
     pub identity: Identity,
     pub index: IndexHandle,
+    pub chunks: ChunkStore,
+    /// What the jobs have found and done.
+    pub figures: Arc<Figures>,
     pub cell_key: CellKey,
     pub env: Env,
     /// What readiness waits for.
@@ -82,6 +88,7 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
     Router::new()
         .route("/admin/v1/form", post(cell::form))
         .route("/admin/v1/status", get(cell::status))
+        .route("/admin/v1/storage", get(storage::show))
         .route("/admin/v1/claims/settle", post(cell::settle_claim))
         .route("/admin/v1/members", post(members::add))
         .route("/admin/v1/voters", put(members::set_voters))

@@ -3,12 +3,15 @@
 #![expect(clippy::disallowed_methods, reason = "json! unwraps inside")]
 
 use super::*;
-use crate::meta::apply::Index;
+use crate::{
+    chunks::{LocalConfig, disk::FaultyDisk, remote::Loopback},
+    meta::apply::Index,
+};
 use axum::body::Body;
 use bulkhead_model::{
     AccountId, ClaimId,
     api::{
-        cell::{AccountUsage, ClaimSettled, NodeStatus},
+        cell::{AccountUsage, ClaimSettled, DiskCondition, NodeStatus, NodeStorage},
         error::ApiError,
     },
     blueprint::Capacity,
@@ -46,6 +49,9 @@ impl Node {
         let machine = Arc::new(Index::new(Capacity { bytes: 1 << 30, objects: 1_000, accounts: 1 }));
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh directory");
         let index = IndexHandle::new(replica, env.clone(), NodeId(1));
+        let local = LocalConfig { node: NodeId(1), extent_bytes: 1 << 20, chunk_bytes: 64 << 10 };
+        let disk = Arc::new(FaultyDisk::new(1, 1 << 40));
+        let chunks = ChunkStore::open(local, disk, Arc::new(Loopback::default()), env.clone()).await.expect("empty");
         let waiting = index.clone();
         let admin = Admin {
             identity: Identity {
@@ -56,6 +62,8 @@ impl Node {
                 build: "build".into(),
             },
             index,
+            chunks,
+            figures: Arc::default(),
             cell_key: CellKey::new([7; 32]),
             env,
             waits: Arc::new(move || match waiting.replica().status().ready {
@@ -192,4 +200,18 @@ async fn blob_ids_never_repeat_and_a_closed_epoch_is_followed_by_another() {
     let view = index.read(deadline).await.expect("one node");
     assert_eq!(view.epoch_is_open(second.epoch).ok(), Some(false));
     assert_eq!(view.epoch_is_open(third.epoch).ok(), Some(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_tells_how_its_chunks_are() {
+    let node = Node::formed().await;
+    let missing = crate::chunks::ChunkId { blob: 7, index: 0 };
+    node.admin.chunks.lacks_here(missing);
+    node.admin.figures.scrub(|scrub| scrub.damaged = 2);
+    let (status, body) = node.call(Method::GET, "/admin/v1/storage", None).await;
+    assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+    let storage: NodeStorage = serde_json::from_slice(&body).expect("a node's storage");
+    assert_eq!((storage.node, storage.missing, storage.repair_backlog), (NodeId(1), 1, 1));
+    assert_eq!((storage.scrub.damaged, storage.chunks, storage.disk.full), (2, 0, false));
+    assert_eq!(storage.disk.condition, DiskCondition::Healthy);
 }

@@ -29,6 +29,7 @@ pub mod recover;
 pub mod remote;
 pub mod repairs;
 pub mod replicate;
+pub mod restore;
 mod scan;
 mod suspicion;
 pub mod trash;
@@ -37,11 +38,12 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub use compact::{Budget, Compacted};
+pub use compact::{Budget, Compacted, Outcome};
 pub use error::{CopyError, GetError, OpenError, PutError, ReadError};
 pub use figures::{DiskFigures, ExtentFigures, Health};
 pub use id::ChunkId;
 pub use local::{LocalConfig, LocalStore};
 pub use placement::Topology;
 pub use replicate::ChunkStore;
+pub use restore::{RestoreError, Wanted};
 pub use trash::{Emptied, Inspect};

@@ -27,6 +27,12 @@ pub trait Remote: Send + Sync {
     /// # Errors
     /// [`ReadError`] says whether the peer has the chunk.
     async fn get(&self, peer: &Member, id: ChunkId, range: Range<u32>, deadline: Instant) -> Result<Blocks, ReadError>;
+
+    /// Which of these chunks, at most [`crate::limits::HELD_IDS_MAX`], `peer` has, as far as it knows without reading them.
+    ///
+    /// # Errors
+    /// [`ReadError`] when it does not answer.
+    async fn held(&self, peer: &Member, ids: &[ChunkId], deadline: Instant) -> Result<Vec<bool>, ReadError>;
 }
 
 /// Nodes in this process: a node that was not added, or was removed, does not answer.
@@ -62,6 +68,13 @@ impl Remote for Loopback {
     async fn get(&self, peer: &Member, id: ChunkId, range: Range<u32>, deadline: Instant) -> Result<Blocks, ReadError> {
         match self.node(peer.node) {
             Some(store) => store.read(id, range, deadline).await,
+            None => Err(ReadError::Unreachable("it is gone".to_owned())),
+        }
+    }
+
+    async fn held(&self, peer: &Member, ids: &[ChunkId], _deadline: Instant) -> Result<Vec<bool>, ReadError> {
+        match self.node(peer.node) {
+            Some(store) => Ok(ids.iter().map(|id| store.has(*id)).collect()),
             None => Err(ReadError::Unreachable("it is gone".to_owned())),
         }
     }

@@ -1,4 +1,4 @@
-//! Copies known to be missing, waiting for repair. A hint: what does not fit, or is lost by a restart, scrub finds again.
+//! Copies known to be missing, waiting for repair. A hint: what does not fit, or is lost by a restart, the census finds again.
 
 use crate::{chunks::ChunkId, limits::REPAIRS_QUEUED_MAX};
 use bulkhead_model::NodeId;
@@ -12,27 +12,64 @@ pub struct MissingCopy {
     pub node: NodeId,
 }
 
-/// A bounded set of missing copies.
-#[derive(Debug, Default)]
+/// Two bounded sets of missing copies, so that what a dead node lacks never crowds out what this one does.
+#[derive(Debug)]
 pub struct Repairs {
-    waiting: Mutex<BTreeSet<MissingCopy>>,
+    node: NodeId,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    here: BTreeSet<MissingCopy>,
+    elsewhere: BTreeSet<MissingCopy>,
+}
+
+impl Waiting {
+    fn set(&mut self, is_here: bool) -> &mut BTreeSet<MissingCopy> {
+        if is_here { &mut self.here } else { &mut self.elsewhere }
+    }
+
+    fn publish(&self) {
+        let queued = self.here.len() + self.elsewhere.len();
+        metrics::gauge!("bulkhead_chunk_repairs_queued").set(u32::try_from(queued).unwrap_or(u32::MAX));
+    }
 }
 
 impl Repairs {
-    /// Notes a missing copy. When the set is full it is only counted.
+    /// For the repairs that `node` knows of.
+    pub fn new(node: NodeId) -> Self {
+        Self { node, waiting: Mutex::default() }
+    }
+
+    /// Notes a missing copy. When its set is full it is only counted.
     pub fn add(&self, missing: MissingCopy) {
         let mut waiting = self.waiting.lock();
-        if waiting.len() < REPAIRS_QUEUED_MAX {
-            waiting.insert(missing);
-            metrics::gauge!("bulkhead_chunk_repairs_queued").set(u32::try_from(waiting.len()).unwrap_or(u32::MAX));
+        let set = waiting.set(missing.node == self.node);
+        if set.len() < REPAIRS_QUEUED_MAX {
+            set.insert(missing);
+            waiting.publish();
         } else {
             metrics::counter!("bulkhead_chunk_repairs_dropped_total").increment(1);
         }
     }
 
+    /// The copy is there now, or is not needed any more.
+    pub fn settle(&self, settled: &MissingCopy) {
+        let mut waiting = self.waiting.lock();
+        waiting.set(settled.node == self.node).remove(settled);
+        waiting.publish();
+    }
+
     /// Number of missing copies known.
     pub fn len(&self) -> usize {
-        self.waiting.lock().len()
+        let waiting = self.waiting.lock();
+        waiting.here.len() + waiting.elsewhere.len()
+    }
+
+    /// Of those, the ones this node is to have.
+    pub fn here(&self) -> usize {
+        self.waiting.lock().here.len()
     }
 
     /// Whether none is known.
@@ -42,6 +79,26 @@ impl Repairs {
 
     /// The missing copies known now.
     pub fn list(&self) -> Vec<MissingCopy> {
-        self.waiting.lock().iter().copied().collect()
+        let waiting = self.waiting.lock();
+        waiting.here.iter().chain(&waiting.elsewhere).copied().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dead_node_lacks_does_not_crowd_out_what_this_one_does() {
+        let (repairs, own) = (Repairs::new(NodeId(1)), |number| ChunkId { blob: number, index: 0 });
+        for number in 0..REPAIRS_QUEUED_MAX as u128 + 10 {
+            repairs.add(MissingCopy { chunk: own(number), node: NodeId(2) });
+        }
+        assert_eq!((repairs.len(), repairs.here()), (REPAIRS_QUEUED_MAX, 0));
+        let mine = MissingCopy { chunk: own(7), node: NodeId(1) };
+        repairs.add(mine);
+        assert_eq!((repairs.here(), repairs.list()[0]), (1, mine));
+        repairs.settle(&mine);
+        assert_eq!(repairs.here(), 0);
     }
 }

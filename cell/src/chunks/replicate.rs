@@ -18,7 +18,10 @@ use arc_swap::ArcSwapOption;
 use bulkhead_model::{AccountId, NodeId, api::cell::Member};
 use bulkhead_service::Env;
 use bytes::Bytes;
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, atomic::AtomicU64},
+};
 use tokio::{sync::Semaphore, time::Instant};
 
 /// Durable copies, each in another AZ, that acknowledge a chunk.
@@ -27,7 +30,7 @@ pub const COPIES_NEEDED: usize = 2;
 /// The chunk store of one node, and through it the cell's.
 #[derive(Clone)]
 pub struct ChunkStore {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 pub(super) struct Shared {
@@ -39,6 +42,8 @@ pub(super) struct Shared {
     pub repairs: Repairs,
     /// Bytes of the third copies that go on.
     pub third_copies: Arc<Semaphore>,
+    /// Of tenants: whether the disk is left alone is told by it.
+    pub operations: AtomicU64,
     pub env: Env,
 }
 
@@ -60,8 +65,9 @@ impl ChunkStore {
             remote,
             topology: ArcSwapOption::empty(),
             suspicions: Suspicions::default(),
-            repairs: Repairs::default(),
+            repairs: Repairs::new(config.node),
             third_copies: Arc::new(Semaphore::new(THIRD_COPY_BYTES_MAX)),
+            operations: AtomicU64::new(0),
             env,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -79,6 +85,7 @@ impl ChunkStore {
     /// # Errors
     /// [`PutError`] says what was missing. The bytes may be durable somewhere all the same.
     pub async fn put(&self, id: ChunkId, account: AccountId, data: Bytes, deadline: Instant) -> Result<(), PutError> {
+        self.count_operation();
         let max = self.shared.local.chunk_bytes();
         if data.is_empty() || data.len() > max as usize {
             return Err(PutError::Size { bytes: data.len(), max });
@@ -92,6 +99,7 @@ impl ChunkStore {
     /// # Errors
     /// [`GetError`] says whether the chunk is gone or only out of reach.
     pub async fn get(&self, id: ChunkId, range: Range<u32>, deadline: Instant) -> Result<Bytes, GetError> {
+        self.count_operation();
         super::get::get(&self.shared, id, range, deadline).await
     }
 

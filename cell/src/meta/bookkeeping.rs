@@ -56,12 +56,14 @@ pub struct Fence {
     pub claim: ClaimId,
 }
 
-/// Under which bucket and key a blob is referenced: by the object, or by a part of an upload. Completing an upload moves
-/// its blobs from the one to the other and so leaves this as it is.
+/// What is known of a blob in the chunk store, from when it is named until its bytes may be freed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlobOwner {
-    pub bucket: BucketId,
-    pub key: String,
+pub enum BlobState {
+    /// By the object under this key, or by a part of an upload. Completing an upload moves its blobs from the one to the other
+    /// and so leaves this as it is. Length and chunk size are those of the segment.
+    Named { bucket: BucketId, key: String, len: u64, chunk_bytes: u32 },
+    /// By nobody any more. It is never named again.
+    Released { at: Timestamp },
 }
 
 /// The outcome of a request, kept for those who ask again.

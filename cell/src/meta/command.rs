@@ -103,6 +103,10 @@ pub enum Command {
     CloseEpochs {
         epochs: Vec<UploadEpoch>,
     },
+    /// Forgets garbage, each row named by when it was released: the bytes are freed, or will be as bytes that were never named.
+    ExpireGarbage {
+        rows: Vec<(Timestamp, BlobId)>,
+    },
 }
 
 /// Names bytes that are already durable, or brings them along (`body`, for [`Layout::Inline`]).

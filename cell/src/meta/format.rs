@@ -4,7 +4,7 @@
 //! one stays readable. Knows no record's meaning.
 
 use super::{
-    bookkeeping::{AccountTotals, BlobOwner, BucketState, CellState, Dropped, Errand, Fence, Replay},
+    bookkeeping::{AccountTotals, BlobState, BucketState, CellState, Dropped, Errand, Fence, Replay},
     command::{Envelope, Outcome},
     record::{Account, Bucket, Credential, Object, ObjectHead, OpenEpoch, Part, Segment, Upload},
 };
@@ -71,7 +71,7 @@ records! {
     Object => "an object",
     Upload => "an upload",
     Part => "a part",
-    BlobOwner => "a blob's owner",
+    BlobState => "a blob's state",
     Segment => "a garbage segment",
     Replay => "a recorded outcome",
     Errand => "an outbox entry",

@@ -3,7 +3,7 @@
 //! `golden/v1.txt` holds a name and the hex bytes per line. Lines are added for new records, never changed.
 
 use super::{
-    bookkeeping::{AccountTotals, BlobOwner, BucketState, CellState, Dropped, Errand, Fence, Replay},
+    bookkeeping::{AccountTotals, BlobState, BucketState, CellState, Dropped, Errand, Fence, Replay},
     command::{
         CapacityDimension, Command, CompleteUpload, Condition, DeleteObject, Done, Envelope, EtagMatch, ListedPart,
         Outcome, PutObject, Refusal,
@@ -143,6 +143,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("Tick", Command::Tick { after: 300 }),
         ("RotateEpoch", Command::RotateEpoch { node: NodeId(3), to: UploadEpoch(7), keep: vec![UploadEpoch(5)] }),
         ("CloseEpochs", Command::CloseEpochs { epochs: vec![UploadEpoch(3), UploadEpoch(300)] }),
+        ("ExpireGarbage", Command::ExpireGarbage { rows: vec![(Timestamp(300), blob())] }),
     ]
 }
 
@@ -220,7 +221,9 @@ fn lines() -> Vec<String> {
         },
     );
     lines.add("Part", &part());
-    lines.add("BlobOwner", &BlobOwner { bucket: BucketId(1), key: "k".into() });
+    let named = BlobState::Named { bucket: BucketId(1), key: "k".into(), len: 5 << 20, chunk_bytes: 4 << 20 };
+    lines.add("BlobState.Named", &named);
+    lines.add("BlobState.Released", &BlobState::Released { at: Timestamp(3) });
     lines.add("Segment", &segment());
     lines.add("Replay", &Replay { applied: 3, outcome: Ok(Done::Ok) });
     lines.add("Errand", &Errand::ReleaseName { name: "bucket".into(), claim });

@@ -117,6 +117,11 @@ impl IndexHandle {
         self.epochs.close(epoch);
     }
 
+    /// Upload epochs of this node that are not known to be closed.
+    pub fn open_epochs(&self) -> usize {
+        self.epochs.open_count()
+    }
+
     /// A fresh id for a multipart upload initiated now.
     pub fn upload_id(&self) -> UploadId {
         UploadId::mint(self.env.clock.wall(), self.env.rng.u64())

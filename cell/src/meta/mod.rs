@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod bookkeeping;
+pub mod bytes;
 pub mod command;
 pub mod epochs;
 pub mod format;

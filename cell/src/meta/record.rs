@@ -21,6 +21,20 @@ pub struct BlobId {
     pub number: u64,
 }
 
+impl From<BlobId> for u128 {
+    fn from(blob: BlobId) -> Self {
+        (u128::from(blob.epoch.0) << 64) | u128::from(blob.number)
+    }
+}
+
+impl From<u128> for BlobId {
+    fn from(number: u128) -> Self {
+        let [epoch, number] =
+            [number >> 64, number & u128::from(u64::MAX)].map(|half| u64::try_from(half).expect("half of 128 bits"));
+        Self { epoch: UploadEpoch(epoch), number }
+    }
+}
+
 /// A multipart upload. Unique within the cell; shown to clients as 32 hex digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct UploadId(pub u128);

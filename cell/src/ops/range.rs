@@ -41,7 +41,7 @@ pub struct Piece {
 
 /// The name of chunk `index` of a blob.
 pub fn chunk_id(blob: BlobId, index: u32) -> ChunkId {
-    ChunkId { blob: (u128::from(blob.epoch.0) << 64) | u128::from(blob.number), index }
+    ChunkId { blob: blob.into(), index }
 }
 
 /// The pieces that make up a range of segments laid end to end, in order. An iterator, because the largest object has more

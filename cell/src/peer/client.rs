@@ -67,20 +67,32 @@ impl Remote for PeerClient {
     }
 
     async fn get(&self, peer: &Member, id: ChunkId, range: Range<u32>, deadline: Instant) -> Result<Blocks, ReadError> {
-        let failed = |error: ClientError| match error {
-            ClientError::TimedOut(_) => ReadError::Deadline,
-            ClientError::Unreachable(why) | ClientError::Lost(why) => ReadError::Unreachable(why),
-            ClientError::Unusable(_) | ClientError::Refused { .. } | ClientError::Malformed(_) => {
-                ReadError::Protocol(error.to_string())
-            }
-        };
         let path = format!("{}?from={}&to={}", wire::path(id), range.start, range.end);
-        let request = self.client.request(Method::GET, peer.peer, &path, full(Bytes::new())).map_err(failed)?;
-        let answer = self.call(request, deadline).await.map_err(failed)?;
+        let request = self.client.request(Method::GET, peer.peer, &path, full(Bytes::new())).map_err(read_error)?;
+        let answer = self.call(request, deadline).await.map_err(read_error)?;
         if answer.status() != StatusCode::OK {
             return Err(wire::get_error(answer.status(), answer.headers(), range, &reason(answer.body())));
         }
         blocks(answer).ok_or_else(|| ReadError::Protocol("bytes that do not match their CRCs".to_owned()))
+    }
+
+    async fn held(&self, peer: &Member, ids: &[ChunkId], deadline: Instant) -> Result<Vec<bool>, ReadError> {
+        let body = full(wire::ids_body(ids));
+        let request = self.client.request(Method::POST, peer.peer, wire::HELD_PATH, body).map_err(read_error)?;
+        let answer = self.call(request, deadline).await.map_err(read_error)?;
+        let held = (answer.status() == StatusCode::OK).then(|| wire::held(answer.body(), ids.len())).flatten();
+        held.ok_or_else(|| ReadError::Protocol(format!("{}: {}", answer.status(), reason(answer.body()))))
+    }
+}
+
+/// What a failed call means to a reader.
+fn read_error(error: ClientError) -> ReadError {
+    match error {
+        ClientError::TimedOut(_) => ReadError::Deadline,
+        ClientError::Unreachable(why) | ClientError::Lost(why) => ReadError::Unreachable(why),
+        ClientError::Unusable(_) | ClientError::Refused { .. } | ClientError::Malformed(_) => {
+            ReadError::Protocol(error.to_string())
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use axum::{
     body::Body,
     extract::{Path, Query, Request, State},
     response::{IntoResponse as _, Response},
-    routing::put,
+    routing::{post, put},
 };
 use bulkhead_model::headers;
 use bulkhead_service::{
@@ -48,6 +48,7 @@ pub fn routes(store: ChunkStore, clock: Clock, tokens: Arc<[Token]>) -> Router {
     let peer = Peer { store, clock, bodies: Arc::new(Semaphore::new(PEER_BODY_BYTES_MAX)) };
     Router::new()
         .route("/chunks/{blob}/{index}", put(put_chunk).get(get_chunk))
+        .route(wire::HELD_PATH, post(held))
         .route_layer(axum::middleware::from_fn_with_state(tokens, auth::require))
         .with_state(peer)
 }
@@ -80,6 +81,7 @@ async fn take_in(peer: &Peer, blob: &str, index: &str, request: Request) -> Resu
     let crcs = wire::crcs(&head.headers).ok_or_else(|| malformed(wire::CRCS))?;
     let len: usize = wire::parsed(&head.headers, http::header::CONTENT_LENGTH.as_str())
         .ok_or_else(|| malformed("content-length"))?;
+    peer.store.count_operation();
     let max = peer.store.local().chunk_bytes();
     let permits =
         u32::try_from(len).ok().filter(|len| (1..=max).contains(len)).ok_or(CopyError::Size { bytes: len, max })?;
@@ -90,6 +92,13 @@ async fn take_in(peer: &Peer, blob: &str, index: &str, request: Request) -> Resu
         peer.store.local().put(Chunk { id, account, payload }, deadline).await
     };
     timeout_at(deadline, stored).await.unwrap_or(Err(CopyError::Deadline))
+}
+
+/// Which of the chunks named in the body this node has.
+async fn held(State(peer): State<Peer>, body: Bytes) -> Response {
+    let Some(ids) = wire::ids(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let held: Vec<_> = ids.iter().map(|id| peer.store.local().has(*id)).collect();
+    wire::held_body(&held).into_response()
 }
 
 /// The whole body, of `len` bytes, in one buffer.
@@ -128,6 +137,7 @@ async fn get_chunk(
 }
 
 async fn serve(peer: &Peer, id: ChunkId, from: u32, to: u32, sent: &HeaderMap) -> Response {
+    peer.store.count_operation();
     match peer.store.local().read(id, from..to, peer.deadline(sent)).await {
         Ok(blocks) => {
             let mut headers = HeaderMap::new();

@@ -2,12 +2,14 @@
 
 use crate::{
     chunks::{ChunkId, CopyError, ReadError, payload::BadBlock},
-    limits::CHUNK_BYTES_MAX,
+    limits::{CHUNK_BYTES_MAX, HELD_IDS_MAX},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use std::{ops::Range, str::FromStr};
 
+/// Where a peer is asked which chunks it has.
+pub const HELD_PATH: &str = "/chunks/held";
 /// One CRC32C per 64 KiB block, 4 bytes each, little-endian, together in base64.
 pub const CRCS: &str = "x-bulkhead-crc32c";
 /// Where in the chunk the blocks of an answer begin, bytes.
@@ -27,6 +29,37 @@ pub fn chunk_id(blob: &str, index: &str) -> Option<ChunkId> {
     let hex = blob.len() == 32 && blob.bytes().all(|b| b.is_ascii_hexdigit());
     let blob = hex.then(|| u128::from_str_radix(blob, 16).ok()).flatten()?;
     Some(ChunkId { blob, index: index.parse().ok()? })
+}
+
+/// A chunk's id in a list of them.
+const ID_BYTES: usize = 20;
+
+/// The question which of these chunks a peer has: blob and index of each, big-endian.
+pub fn ids_body(ids: &[ChunkId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.blob.to_be_bytes().into_iter().chain(id.index.to_be_bytes())).collect()
+}
+
+/// The chunks of [`ids_body`], if there are not too many.
+pub fn ids(body: &[u8]) -> Option<Vec<ChunkId>> {
+    let (ids, rest) = body.as_chunks::<ID_BYTES>();
+    if !rest.is_empty() || ids.len() > HELD_IDS_MAX {
+        return None;
+    }
+    let id = |bytes: &[u8; ID_BYTES]| {
+        let (blob, index) = bytes.split_first_chunk::<16>()?;
+        Some(ChunkId { blob: u128::from_be_bytes(*blob), index: u32::from_be_bytes(*index.first_chunk()?) })
+    };
+    ids.iter().map(id).collect()
+}
+
+/// The answer to [`ids_body`]: a byte for each.
+pub fn held_body(held: &[bool]) -> Vec<u8> {
+    held.iter().map(|held| u8::from(*held)).collect()
+}
+
+/// What the answer says of so many chunks.
+pub fn held(body: &[u8], asked: usize) -> Option<Vec<bool>> {
+    (body.len() == asked && body.iter().all(|byte| *byte <= 1)).then(|| body.iter().map(|byte| *byte == 1).collect())
 }
 
 /// The value of [`CRCS`].
@@ -183,5 +216,16 @@ mod tests {
             headers.insert(CRCS, bad);
             assert_eq!(crcs(&headers), None);
         }
+    }
+
+    #[test]
+    fn a_question_for_chunks_and_its_answer_keep_their_meaning_on_the_way() {
+        let asked = [ChunkId { blob: (3 << 64) | 0xabc, index: 70_000 }, ChunkId { blob: 0, index: u32::MAX }];
+        let body = ids_body(&asked);
+        assert_eq!(ids(&body).as_deref(), Some(&asked[..]));
+        assert_eq!(ids(&body[1..]), None);
+        assert_eq!(ids(&vec![0; (HELD_IDS_MAX + 1) * ID_BYTES]), None);
+        assert_eq!(held(&held_body(&[true, false]), 2), Some(vec![true, false]));
+        assert_eq!((held(&[1], 2), held(&[2], 1)), (None, None));
     }
 }

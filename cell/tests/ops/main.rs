@@ -4,6 +4,7 @@
 mod buckets;
 mod faults;
 mod harness;
+mod jobs;
 mod listings;
 mod multipart;
 mod objects;

@@ -25,6 +25,8 @@ pub struct Blueprint {
     pub redundancy: Redundancy,
     pub sizes: Sizes,
     pub capacity: Capacity,
+    #[serde(default)]
+    pub background: Background,
 }
 
 /// Which AZs, and how many nodes in each.
@@ -70,6 +72,24 @@ pub struct Capacity {
     pub bytes: u64,
     pub objects: u64,
     pub accounts: u64,
+}
+
+/// When a node looks after what it holds. Seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Background {
+    /// How long the bytes of what was deleted or overwritten are kept for those who are still reading them.
+    pub grace_seconds: u64,
+    /// Within which every chunk is read and verified.
+    pub scrub_seconds: u64,
+    /// Between two comparisons of everything a node holds with the index.
+    pub census_seconds: u64,
+}
+
+impl Default for Background {
+    fn default() -> Self {
+        Self { grace_seconds: 4 * 60 * 60, scrub_seconds: 7 * 24 * 60 * 60, census_seconds: 60 * 60 }
+    }
 }
 
 impl Blueprint {
@@ -136,6 +156,28 @@ impl Blueprint {
             MIB,
             16 * GIB,
             "a restart replays this much log",
+        )?;
+        let background = &self.background;
+        self.check(
+            "background.grace_seconds",
+            background.grace_seconds,
+            10,
+            30 * 24 * 60 * 60,
+            "third copies under way and readers must have ended before bytes are freed",
+        )?;
+        self.check(
+            "background.scrub_seconds",
+            background.scrub_seconds,
+            60,
+            7 * 24 * 60 * 60,
+            "a second copy of a chunk may go bad while the first waits to be found",
+        )?;
+        self.check(
+            "background.census_seconds",
+            background.census_seconds,
+            10,
+            24 * 60 * 60,
+            "what no fast path sees is found by it",
         )?;
         self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
         self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;

@@ -176,6 +176,10 @@ impl Remote for Hanging {
     async fn get(&self, peer: &Member, id: ChunkId, range: Range<u32>, deadline: Instant) -> Result<Blocks, ReadError> {
         if peer.node == NodeId(3) { pending().await } else { self.0.get(peer, id, range, deadline).await }
     }
+
+    async fn held(&self, peer: &Member, ids: &[ChunkId], deadline: Instant) -> Result<Vec<bool>, ReadError> {
+        if peer.node == NodeId(3) { pending().await } else { self.0.held(peer, ids, deadline).await }
+    }
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ pub mod condition;
 mod draft;
 mod dropped;
 mod epochs;
+mod garbage;
 mod objects;
 mod replays;
 mod ticks;
@@ -131,6 +132,7 @@ fn decide(
         }
         Command::Tick { after } => Ok(ticks::tick(draft, after)),
         Command::RotateEpoch { node, to, keep } => epochs::rotate(draft, node, to, &keep),
+        Command::ExpireGarbage { rows } => garbage::expire(draft, &rows),
         Command::CloseEpochs { epochs } => Ok(epochs::close(draft, &epochs)),
     }
 }

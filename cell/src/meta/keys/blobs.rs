@@ -1,22 +1,31 @@
-//! Blobs in the chunk store that are named, and by whom: what garbage collection asks before it frees bytes.
+//! Blobs in the chunk store that are named, or were until lately: what garbage collection asks before it frees bytes.
 //!
 //! | key | value |
 //! |---|---|
-//! | upload epoch, blob number | [`BlobOwner`] |
+//! | upload epoch, blob number | [`BlobState`] |
 
-use super::Row;
-use crate::meta::{bookkeeping::BlobOwner, record::BlobId};
-use bulkhead_replica::Family;
+use super::{Row, short};
+use crate::meta::{bookkeeping::BlobState, record::BlobId};
+use bulkhead_replica::{Family, StoreError};
 
 /// Family `blobs`.
 pub const FAMILY: Family = Family { index: 7, name: "blobs", large_values: false };
 
-/// Who references this blob.
-pub fn row(blob: BlobId) -> Row<BlobOwner> {
+/// What is known of this blob.
+pub fn row(blob: BlobId) -> Row<BlobState> {
     Row::new(FAMILY, bytes(blob).to_vec())
 }
 
 /// A blob id as it stands in keys.
 pub fn bytes(blob: BlobId) -> [u8; 16] {
-    ((u128::from(blob.epoch.0) << 64) | u128::from(blob.number)).to_be_bytes()
+    u128::from(blob).to_be_bytes()
+}
+
+/// The blob id that a key holds.
+///
+/// # Errors
+/// When it is not one.
+pub fn blob(key: &[u8]) -> Result<BlobId, StoreError> {
+    let bytes: [u8; 16] = key.try_into().map_err(|_| short("a blob's key"))?;
+    Ok(u128::from_be_bytes(bytes).into())
 }

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `POST /admin/v1/form` | [`Form`] | `204`; idempotent |
 //! | `GET /admin/v1/status` | – | [`NodeStatus`] |
+//! | `GET /admin/v1/storage` | – | [`NodeStorage`] |
 //! | `PUT /admin/v1/accounts/{account}` | [`PutAccount`] | `204`; idempotent |
 //! | `GET /admin/v1/accounts/{account}` | – | [`AccountUsage`] |
 //! | `DELETE /admin/v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
@@ -13,10 +14,10 @@
 //! | `POST /admin/v1/members` | [`Member`] | `204`; idempotent: the node follows without a vote |
 //! | `PUT /admin/v1/voters` | [`Voters`] | `204`; idempotent |
 //!
-//! Every call but `status` is answered after commit. `members` and `voters` are for the leader, which others name in their
-//! status, and are answered `409` by any other; the rest may be sent to any node.
+//! Every call but `status` and `storage` is answered after commit. `members` and `voters` are for the leader, which others name in
+//! their status, and are answered `409` by any other; the rest may be sent to any node.
 
-use crate::{AccountId, Az, CellId, ClaimId, Epoch, NodeId};
+use crate::{AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -77,6 +78,114 @@ pub struct CellUsage {
     pub objects: u64,
     pub accounts: u64,
     pub buckets: u64,
+}
+
+/// How one node's chunks are: its disk, what is on it, and what the jobs that look after it have found and done. The jobs' figures
+/// are of the process: a restart begins anew, but for how far scrub is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStorage {
+    pub node: NodeId,
+    pub az: Az,
+    /// The node's clock when it answered: ages are counted from here.
+    pub now: Timestamp,
+    pub disk: DiskStorage,
+    pub chunks: u64,
+    /// The oldest first.
+    pub extents: Vec<ExtentStorage>,
+    pub trash_extents: u64,
+    pub trash_bytes: u64,
+    /// Copies that this node should have and does not, as far as it knows. Of damaged ones too.
+    pub missing: u64,
+    /// Of chunks with a damaged record here and no other.
+    pub corrupt: u64,
+    /// Copies of any node that this one knows to be missing and is going to make.
+    pub repair_backlog: u64,
+    /// Of the backlog, chunks that no node has.
+    pub without_source: u64,
+    pub repaired_copies: u64,
+    pub repaired_bytes: u64,
+    /// Bytes found to be garbage and given to compaction.
+    pub freed_bytes: u64,
+    /// Upload epochs of this node that are open.
+    pub open_epochs: u64,
+    pub census: CensusStorage,
+    pub scrub: ScrubStorage,
+}
+
+impl NodeStorage {
+    /// Bytes that are needed, and bytes that compaction gives back.
+    pub fn live_and_dead(&self) -> (u64, u64) {
+        self.extents.iter().fold((0, 0), |(live, dead), extent| (live + extent.live, dead + extent.dead))
+    }
+}
+
+/// A node's chunk disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskStorage {
+    pub condition: DiskCondition,
+    /// Writes are refused because the reserve is reached.
+    pub full: bool,
+    /// What may still be allocated; absent when the disk does not say.
+    pub free_bytes: Option<u64>,
+    pub reserve_bytes: u64,
+    /// Of fsyncs and of reads over the last minute.
+    pub sync: DiskLatency,
+    pub read: DiskLatency,
+}
+
+/// How far a disk is trusted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiskCondition {
+    Healthy,
+    /// It failed, or returned wrong bytes; reads and writes go on.
+    Suspect {
+        why: String,
+    },
+    /// It failed too often; only reads go on.
+    Failed {
+        why: String,
+    },
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskLatency {
+    pub samples: u64,
+    pub p99_microseconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtentStorage {
+    pub extent: String,
+    pub state: String,
+    pub live: u64,
+    pub dead: u64,
+    /// Damaged records that are neither replaced nor freed.
+    pub corrupt: u64,
+}
+
+/// The comparison of everything this node holds with the index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CensusStorage {
+    /// Of the one that is under way, or else of the last.
+    pub began: Option<Timestamp>,
+    /// Of the last that came to its end.
+    pub ended: Option<Timestamp>,
+    pub chunks: u64,
+    pub freed: u64,
+    pub missing: u64,
+}
+
+/// The reading of every chunk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScrubStorage {
+    /// Everything that was here then has been read since.
+    pub whole_since: Option<Timestamp>,
+    /// When the reading under way began.
+    pub began: Option<Timestamp>,
+    pub read: u64,
+    pub of: u64,
+    pub damaged: u64,
 }
 
 /// Creates or updates an account.

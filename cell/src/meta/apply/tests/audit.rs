@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::meta::{
-    bookkeeping::{AccountTotals, BucketState, CellState},
+    bookkeeping::{AccountTotals, BlobState, BucketState, CellState},
     format::Record,
     record::Object,
 };
@@ -51,11 +51,15 @@ pub(super) fn audit(store: &MemoryStore) {
 
     let bodies: BTreeSet<_> = rows_raw(store, keys::inline::FAMILY);
     assert_eq!(bodies, inline, "inline bodies and the objects that name them");
-    let owned: BTreeSet<_> = rows_raw(store, keys::blobs::FAMILY);
-    assert_eq!(owned, blobs, "blob rows and the segments that name them");
-    for (_, segment) in rows::<Segment>(store, keys::garbage::FAMILY, &[]) {
-        assert!(!blobs.contains(keys::blobs::bytes(segment.blob).as_slice()), "{segment:?} is garbage and named");
+    let (mut owned, mut released) = (BTreeSet::new(), BTreeSet::new());
+    for (key, state) in rows::<BlobState>(store, keys::blobs::FAMILY, &[]) {
+        match state {
+            BlobState::Named { .. } => owned.insert(key),
+            BlobState::Released { at } => released.insert([&at.0.to_be_bytes()[..], &key].concat()),
+        };
     }
+    assert_eq!(owned, blobs, "blob rows and the segments that name them");
+    assert_eq!(released, rows_raw(store, keys::garbage::FAMILY), "released blobs and the garbage of their segments");
 }
 
 fn compare_usage(store: &MemoryStore, cell: &CellState, counted: &BTreeMap<BucketId, (Usage, u64)>) {

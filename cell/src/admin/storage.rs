@@ -1,0 +1,78 @@
+//! `GET /admin/v1/storage`: how this node's chunks are, as the node knows by itself.
+
+use super::Admin;
+use crate::{
+    chunks::{DiskFigures, ExtentFigures, health::DiskState, latency::Latency},
+    jobs::figures::{Census, Scrub, Snapshot},
+};
+use axum::{Json, extract::State};
+use bulkhead_model::api::cell::{
+    CensusStorage, DiskCondition, DiskLatency, DiskStorage, ExtentStorage, NodeStorage, ScrubStorage,
+};
+
+pub(super) async fn show(State(admin): State<Admin>) -> Json<NodeStorage> {
+    let disk = admin.chunks.local().figures();
+    let Snapshot { census, scrub, repair, freed_bytes } = admin.figures.snapshot();
+    let repairs = admin.chunks.repairs();
+    Json(NodeStorage {
+        node: admin.identity.node,
+        az: admin.identity.az.clone(),
+        now: admin.env.clock.wall(),
+        chunks: disk.chunks as u64,
+        extents: disk.extents.iter().map(extent).collect(),
+        trash_extents: disk.trash_extents as u64,
+        trash_bytes: disk.trash_bytes,
+        missing: repairs.here() as u64,
+        corrupt: disk.corrupt as u64,
+        repair_backlog: repairs.len() as u64,
+        without_source: repair.without_source,
+        repaired_copies: repair.copies,
+        repaired_bytes: repair.bytes,
+        freed_bytes,
+        open_epochs: admin.index.open_epochs() as u64,
+        census: census_of(&census),
+        scrub: scrub_of(&scrub),
+        disk: disk_of(disk),
+    })
+}
+
+fn disk_of(disk: DiskFigures) -> DiskStorage {
+    let condition = match disk.state {
+        DiskState::Healthy => DiskCondition::Healthy,
+        DiskState::Suspect { last, .. } => DiskCondition::Suspect { why: last },
+        DiskState::Failed { last } => DiskCondition::Failed { why: last },
+    };
+    DiskStorage {
+        condition,
+        full: disk.full,
+        free_bytes: disk.free_bytes,
+        reserve_bytes: disk.reserve_bytes,
+        sync: latency(disk.sync),
+        read: latency(disk.read),
+    }
+}
+
+fn latency(seen: Latency) -> DiskLatency {
+    let p99_microseconds = u64::try_from(seen.p99.as_micros()).unwrap_or(u64::MAX);
+    DiskLatency { samples: seen.samples, p99_microseconds }
+}
+
+fn extent(figures: &ExtentFigures) -> ExtentStorage {
+    ExtentStorage {
+        extent: figures.id.to_string(),
+        state: format!("{:?}", figures.state).to_lowercase(),
+        live: figures.live,
+        dead: figures.dead,
+        corrupt: figures.corrupt.into(),
+    }
+}
+
+fn census_of(census: &Census) -> CensusStorage {
+    let Census { began, ended, chunks, freed, missing } = *census;
+    CensusStorage { began, ended, chunks, freed, missing }
+}
+
+fn scrub_of(scrub: &Scrub) -> ScrubStorage {
+    let Scrub { whole_since, began, read, of, damaged } = *scrub;
+    ScrubStorage { whole_since, began, read, of, damaged }
+}

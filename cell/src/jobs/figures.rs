@@ -1,0 +1,97 @@
+//! What the jobs of this node have found and done, for whoever asks. Of this process: a restart begins anew.
+
+use bulkhead_model::Timestamp;
+use parking_lot::Mutex;
+
+/// How far the jobs are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    pub census: Census,
+    pub scrub: Scrub,
+    pub repair: Repair,
+    /// Bytes of records that nobody needs any more, given to compaction.
+    pub freed_bytes: u64,
+}
+
+/// The comparison of this node's chunks with the index.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Census {
+    /// When the one that is under way began, or else the last.
+    pub began: Option<Timestamp>,
+    /// When the last whole one ended.
+    pub ended: Option<Timestamp>,
+    /// Of the one that is under way, or else of the last.
+    pub chunks: u64,
+    pub freed: u64,
+    pub missing: u64,
+}
+
+/// The reading of all chunks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Scrub {
+    /// Everything that was here then has been read since, and was whole or is being repaired.
+    pub whole_since: Option<Timestamp>,
+    /// When the reading that is under way began.
+    pub began: Option<Timestamp>,
+    /// Chunks read of those, and how many there were when it began.
+    pub read: u64,
+    pub of: u64,
+    /// Damaged chunks found.
+    pub damaged: u64,
+}
+
+/// The making of missing copies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repair {
+    pub copies: u64,
+    pub bytes: u64,
+    /// Chunks waiting that no node has whole, as of the last look.
+    pub without_source: u64,
+}
+
+/// Shared by the jobs and those who ask.
+#[derive(Debug, Default)]
+pub struct Figures {
+    now: Mutex<Snapshot>,
+}
+
+impl Figures {
+    pub fn snapshot(&self) -> Snapshot {
+        self.now.lock().clone()
+    }
+
+    pub fn freed(&self, bytes: u64) {
+        self.now.lock().freed_bytes += bytes;
+    }
+
+    pub fn census_began(&self, at: Timestamp) {
+        let mut now = self.now.lock();
+        now.census = Census { began: Some(at), ended: now.census.ended, ..Census::default() };
+    }
+
+    pub fn census_part(&self, chunks: usize, freed: usize, missing: usize) {
+        let census = &mut self.now.lock().census;
+        census.chunks += chunks as u64;
+        census.freed += freed as u64;
+        census.missing += missing as u64;
+    }
+
+    pub fn census_ended(&self, at: Timestamp) {
+        self.now.lock().census.ended = Some(at);
+    }
+
+    pub fn scrub(&self, change: impl FnOnce(&mut Scrub)) {
+        change(&mut self.now.lock().scrub);
+    }
+
+    pub fn repaired(&self, bytes: u32) {
+        metrics::counter!("bulkhead_chunk_copies_repaired_total").increment(1);
+        let repair = &mut self.now.lock().repair;
+        repair.copies += 1;
+        repair.bytes += u64::from(bytes);
+    }
+
+    pub fn without_source(&self, chunks: u64) {
+        self.now.lock().repair.without_source = chunks;
+    }
+}
