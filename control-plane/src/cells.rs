@@ -3,6 +3,7 @@
 //! Secrets pass through here on their way into the cell and are neither kept nor logged.
 
 use crate::{
+    domain::disks::Answer,
     limits::{CELL_CALL_DEADLINE, POLL_PAUSE, REQUEST_DEADLINE},
     provision::local::tokens::Tokens,
     store::{Directory, DirectoryError, read},
@@ -10,7 +11,7 @@ use crate::{
 use bulkhead_model::{
     AccessKeyId, AccountId, CellId,
     api::{
-        cell::{ClaimSettled, Form, Member, NodeStatus, PutAccount, PutKey, SettleClaim, Voters},
+        cell::{ClaimSettled, Form, Member, NodeStatus, NodeStorage, PutAccount, PutKey, SettleClaim, Voters},
         control_plane::CellNode,
     },
 };
@@ -122,6 +123,20 @@ impl Cells {
         let client = self.client(cell)?;
         let asked = client.json(Method::GET, node, "/admin/v1/status", None::<&()>, CELL_CALL_DEADLINE);
         asked.await.map_err(|error| cell_error(cell, error))
+    }
+
+    /// How the chunks of all nodes of a cell are. Each is asked by itself; one that does not answer is told as such.
+    pub async fn storage(&self, cell: &CellId, nodes: &[CellNode]) -> Result<Vec<Answer>, CellError> {
+        let client = self.client(cell)?;
+        let ask = |node: &CellNode| {
+            let (client, id, admin) = (client.clone(), node.node, node.admin);
+            async move {
+                let path = "/admin/v1/storage";
+                let asked = client.json::<(), NodeStorage>(Method::GET, admin, path, None, CELL_CALL_DEADLINE).await;
+                Answer { node: id, storage: asked.map_err(|error| error.to_string()) }
+            }
+        };
+        Ok(futures::future::join_all(nodes.iter().map(ask)).await)
     }
 
     fn client(&self, cell: &CellId) -> Result<Client, ConfigError> {

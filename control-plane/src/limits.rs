@@ -80,3 +80,8 @@ pub const DIRECTORY_CHECKPOINT_LOG_BYTES: u64 = 32 << 20;
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// Where the CLI looks for a control plane when nothing says where it is.
 pub const DEFAULT_API_PORT: u16 = 9002;
+/// A disk is slow when its p99 is so many times the median of its cell's nodes, and above the floor; of fewer operations in the last
+/// minute nothing is said.
+pub const SLOW_DISK_RATIO: u64 = 4;
+pub const SLOW_DISK_FLOOR_MICROSECONDS: u64 = 20_000;
+pub const SLOW_DISK_SAMPLES_MIN: u64 = 100;

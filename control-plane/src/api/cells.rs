@@ -6,7 +6,7 @@ use super::{
     extract::{self, Body},
 };
 use crate::{
-    domain::cell,
+    domain::{cell, disks},
     limits::{POLL_PAUSE, STAMP_WAIT},
     store::{
         DirectoryError,
@@ -20,7 +20,7 @@ use axum::{
 };
 use bulkhead_model::{
     Blueprint, CellId, NodeId,
-    api::control_plane::{Cell, CellState, StampCell},
+    api::control_plane::{Cell, CellState, CellStorage, StampCell},
 };
 use http::StatusCode;
 
@@ -103,6 +103,15 @@ pub async fn show(State(api): State<Api>, Path(cell): Path<String>) -> Result<Js
     let record = read::cell(&api.directory.view().await?, &id).map_err(DirectoryError::from)?;
     let record = record.ok_or_else(|| Refusal::NoSuchCell(id.clone()))?;
     Ok(Json(shown(id, record)))
+}
+
+/// How the chunks of a cell are: every node is asked.
+pub async fn storage(State(api): State<Api>, Path(cell): Path<String>) -> Result<Json<CellStorage>, Failure> {
+    let id: CellId = extract::id(&cell)?;
+    let record = read::cell(&api.directory.view().await?, &id).map_err(DirectoryError::from)?;
+    let record = record.ok_or_else(|| Refusal::NoSuchCell(id.clone()))?;
+    let answers = api.cells.storage(&id, &record.nodes).await?;
+    Ok(Json(CellStorage { nodes: disks::compare(answers) }))
 }
 
 fn shown(id: CellId, record: record::Cell) -> Cell {

@@ -66,6 +66,7 @@ impl Api {
             .route("/v1/cells", post(cells::stamp).get(cells::list))
             .route("/v1/cells/{cell}", get(cells::show))
             .route("/v1/cells/{cell}/nodes/{node}/replace", post(cells::replace))
+            .route("/v1/cells/{cell}/storage", get(cells::storage))
             .route_layer(middleware::from_fn_with_state(admin, auth::require));
         let for_machines = Router::new()
             .route("/v1/buckets", post(buckets::claim))

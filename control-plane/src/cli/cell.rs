@@ -3,13 +3,15 @@
 use super::{
     CliError, Connection, Output,
     output::{facts, table, time},
+    storage,
 };
 use crate::domain::cell;
 use bulkhead_model::{
     CellId,
-    api::control_plane::{Cell, CellState, StampCell},
+    api::control_plane::{Cell, CellState, CellStorage, StampCell},
 };
 use clap::Subcommand;
+use serde::Serialize;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -26,16 +28,29 @@ pub enum Command {
     /// List all cells.
     #[command(after_help = "Example: bulkhead cell list")]
     List,
-    /// Show one cell and its nodes.
+    /// Show one cell, its nodes, and how their chunks are: missing and damaged copies, scrub, repair, space.
     #[command(after_help = "Example: bulkhead cell show c1")]
     Show { cell: CellId },
+}
+
+/// What `show` gives to programs.
+#[derive(Debug, Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    cell: Cell,
+    storage: CellStorage,
 }
 
 impl Command {
     pub async fn run(self, api: &Connection) -> Result<Output, CliError> {
         let one = match self {
             Self::Stamp { name, blueprint } => api.post("/v1/cells", &StampCell { name, blueprint }).await?,
-            Self::Show { cell } => api.get(&format!("/v1/cells/{cell}")).await?,
+            Self::Show { cell } => {
+                let one: Cell = api.get(&format!("/v1/cells/{cell}")).await?;
+                let storage: CellStorage = api.get(&format!("/v1/cells/{cell}/storage")).await?;
+                let text = format!("{}\n{}", show_text(&one), storage::text(&storage));
+                return Ok(Output::new(text, &Shown { cell: one, storage }));
+            }
             Self::List => {
                 let cells: Vec<Cell> = api.get("/v1/cells").await?;
                 return Ok(Output::new(list_text(&cells), &cells));

@@ -12,6 +12,7 @@ mod node;
 mod output;
 mod replace;
 mod status;
+mod storage;
 
 #[cfg(test)]
 mod tests;

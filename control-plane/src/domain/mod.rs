@@ -3,6 +3,7 @@
 pub mod account;
 pub mod cell;
 pub mod claims;
+pub mod disks;
 pub mod keys;
 pub mod placement;
 pub mod replacement;

@@ -13,6 +13,7 @@
 //! | `GET /v1/cells` | – | `[`[`Cell`]`]` |
 //! | `GET /v1/cells/{cell}` | – | [`Cell`] |
 //! | `POST /v1/cells/{cell}/nodes/{node}/replace` | – | `202` [`Cell`]; idempotent; watch its `replacement` |
+//! | `GET /v1/cells/{cell}/storage` | – | [`CellStorage`] |
 //! | `POST /v1/buckets` | [`ClaimBucket`] | [`Claimed`], or `409` when the name is another account's |
 //! | `GET /v1/buckets/{bucket}` | – | [`Bucket`] |
 //! | `DELETE /v1/buckets/{bucket}?claim={claim}` | – | `204`; idempotent; a later claim is left alone |
@@ -20,7 +21,9 @@
 //! | `GET /v1/routing/changes?after={version}` | – | [`Changes`]; waits up to [`FEED_WAIT_SECONDS`] for the first |
 //! | `GET /v1/status` | – | [`Status`] |
 
-use crate::{AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp, routing::Versioned};
+use crate::{
+    AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp, api::cell::NodeStorage, routing::Versioned,
+};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
 
@@ -153,6 +156,22 @@ pub struct CellNode {
     pub s3: SocketAddr,
     pub admin: SocketAddr,
     pub peer: SocketAddr,
+}
+
+/// How a cell's chunks are, node by node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellStorage {
+    pub nodes: Vec<CellNodeStorage>,
+}
+
+/// One node's answer, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellNodeStorage {
+    pub node: NodeId,
+    pub storage: Option<NodeStorage>,
+    pub unreachable: Option<String>,
+    /// Its disk takes much longer than those of most nodes of the cell: for what.
+    pub slow: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
