@@ -87,6 +87,9 @@ pub struct Status {
     pub wiped: bool,
 }
 
+/// Said at once by a node that waits to be replaced: waiting for a leader would be in vain.
+const WIPED: &str = "the data of this node are gone";
+
 /// A replica of the group.
 #[derive(Clone)]
 pub struct Replica {
@@ -142,6 +145,9 @@ impl Replica {
     #[tracing::instrument(name = "raft.propose", skip_all, fields(bytes = command.len()))]
     pub async fn propose(&self, command: Bytes, deadline: Instant) -> Result<Bytes, ProposeError> {
         metrics::counter!("replica_proposals").increment(1);
+        if self.parts.served.is_wiped() {
+            return Err(ProposeError::NotExecuted(WIPED.into()));
+        }
         // One that is too large is told so below.
         if command.len() <= RAFT_ENTRY_BYTES_MAX
             && let Some(why) = self.parts.gate.refusal(&command)
@@ -158,6 +164,9 @@ impl Replica {
     #[tracing::instrument(name = "raft.view", level = "debug", skip_all)]
     pub async fn view(&self, deadline: Instant) -> Result<View, ReadError> {
         let position = loop {
+            if self.parts.served.is_wiped() {
+                return Err(ReadError(WIPED.into()));
+            }
             match self.parts.reads.confirmed(deadline).await {
                 Ok(position) => break position,
                 Err(why) if self.parts.env.clock.now() + LEADER_PAUSE >= deadline => return Err(ReadError(why)),

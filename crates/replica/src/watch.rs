@@ -49,7 +49,7 @@ impl Watcher {
     /// Until the replica stops.
     pub async fn run(self) {
         let mut news = self.raft.metrics();
-        let mut checkpointed = 0;
+        let (mut checkpointed, mut asked) = (0, None);
         let mut measured = None;
         let mut recovered = false;
         let mut kept = Retention::new(self.checkpoint_log_bytes.saturating_mul(LOG_CHECKPOINTS_KEPT));
@@ -69,8 +69,12 @@ impl Watcher {
                 self.measure(&now);
             }
             let appended = self.log.appended_bytes();
-            if checkpoint_is_due(appended, checkpointed, self.checkpoint_log_bytes) {
+            // While one is being taken another is not begun, and the log that grew meanwhile would stay.
+            let is_missed = asked
+                .is_some_and(|(since, upto)| at >= since + LOG_MARK_EVERY && position(now.snapshot.as_ref()) < upto);
+            if is_missed || checkpoint_is_due(appended, checkpointed, self.checkpoint_log_bytes) {
                 checkpointed = appended;
+                asked = Some((at, position(now.last_applied.as_ref())));
                 if let Err(error) = self.raft.trigger().snapshot().await {
                     tracing::warn!(%error, "no checkpoint is taken: consensus has stopped");
                 }

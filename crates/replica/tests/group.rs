@@ -117,7 +117,9 @@ async fn a_follower_that_is_far_behind_catches_up_by_a_checkpoint() {
     }
     cluster.until("the log is purged", |cluster| is_purged(cluster.node(leader.0))).await;
     // What is kept is bounded, however much was written: some checkpoints' worth of log, one checkpoint, nothing incoming.
-    cluster.until("the log is short", |cluster| cluster.nodes().all(|node| bytes_below(node, "log") < 8 << 20)).await;
+    cluster
+        .until("the log is short", |cluster| cluster.nodes().all(|node| bytes_below(node, "log") < LOG_BYTES_KEPT_MAX))
+        .await;
     for node in cluster.nodes() {
         let checkpoints = std::fs::read_dir(node.dir.path().join("checkpoints")).expect("readable").count();
         assert!(checkpoints <= 2, "{checkpoints} checkpoints, of which one may be in the making");
@@ -161,6 +163,9 @@ async fn a_follower_that_is_a_little_behind_catches_up_by_the_log() {
     assert!(cluster.node(back).dir.path().join("state/g-0000000001").exists(), "it came by a checkpoint");
     cluster.stop().await;
 }
+
+/// What four checkpoints' worth of log take, one that is being written, and whole files at both ends.
+const LOG_BYTES_KEPT_MAX: u64 = 8 << 20;
 
 /// Bytes of the files directly below one of a node's directories.
 fn bytes_below(node: &Node, dir: &str) -> u64 {

@@ -66,7 +66,8 @@ pub struct NodeStatus {
     pub learners: Vec<Member>,
     /// This node came back without the data of its earlier life: it takes no part and must be replaced under a new id.
     pub wiped: bool,
-    /// Copies of chunks that this node knows to be missing in the cell; `None` when this build does not count them.
+    /// Copies of chunks that are missing, as far as this node is to know; `None` until it has looked through everything it
+    /// should hold since its cell's members last changed. A replacement is over only when every node says 0.
     pub missing_copies: Option<u64>,
     pub usage: CellUsage,
 }

@@ -126,11 +126,13 @@ fn only_what_is_applied_can_be_hardened() {
     assert!(store.harden(&id(4)).is_err());
 }
 
-/// What a crash leaves on disk after each step of installing a checkpoint, in their order, and whether the state is then the
-/// new one.
+/// A step of installing a checkpoint: its name, whether the state is the new one after it, and what it leaves on disk, given
+/// the checkpoint and the directory of the state.
+type Step = (&'static str, bool, fn(&Path, &Path));
+
 #[test]
 fn a_crash_at_any_step_of_an_installation_leaves_the_old_state_or_the_new_one_whole() {
-    let steps: [(&str, bool, fn(&Path, &Path)); 7] = [
+    let steps: [Step; 7] = [
         ("nothing yet", false, |_, _| {}),
         ("an empty generation", false, |_, state| fs::create_dir(state.join("g-0000000002")).expect("made")),
         ("half of the files", false, |copy, state| {

@@ -162,17 +162,16 @@ impl Cluster {
         id
     }
 
-    /// Why a node does not even open.
-    pub async fn refusal(&self, down: &Down) -> String {
+    /// Waits until a node does not open, and says why with these words. The one before may still be closing its files.
+    pub async fn refuses_to_open(&self, down: &Down, why: &str) {
         let env = Env::for_tests(down.member.node.0);
         let config = config(&down.member, &down.dir, self.checkpoint_log_bytes);
         let until = deadline();
         loop {
             match Replica::open(config.clone(), Arc::new(Keys { newest: down.newest }), env.clone()).await {
                 Ok(_) => panic!("node {} opened", down.member.node),
-                // The one before may still be closing its files.
-                Err(error) if error.to_string().contains("another process") => assert!(now() < until, "{error}"),
-                Err(error) => return error.to_string(),
+                Err(error) if error.to_string().contains(why) => return,
+                Err(error) => assert!(now() < until, "{error}"),
             }
             tokio::time::sleep(LOOK).await;
         }

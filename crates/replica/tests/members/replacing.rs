@@ -120,6 +120,10 @@ async fn a_wiped_node_is_no_voter_and_says_that_it_must_be_replaced() {
     cluster.start(down).await;
     cluster.until("it knows", |cluster| cluster.node(wiped.0).replica.status().wiped).await;
     assert!(!cluster.node(wiped.0).replica.status().ready);
+    let begun = now();
+    assert!(cluster.node(wiped.0).replica.view(deadline()).await.is_err());
+    assert!(cluster.node(wiped.0).replica.propose(put("k", "?"), deadline()).await.is_err());
+    assert!(begun.elapsed() < Duration::from_secs(1), "who asks it has not the time to wait in vain");
     cluster.node(leader.0).replica.propose(put("k", "w"), deadline()).await.expect("two voters are there");
 
     // Without the other voter nothing may be acknowledged, whatever the wiped one would say.

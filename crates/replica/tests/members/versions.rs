@@ -25,7 +25,7 @@ async fn a_command_in_a_newer_format_is_refused_until_every_member_reads_it() {
     // An older build neither opens what is there nor joins.
     let mut down = cluster.kill(NodeId(3)).await;
     down.newest = 1;
-    assert!(cluster.refusal(&down).await.contains("format version 2"));
+    cluster.refuses_to_open(&down, "format version 2").await;
     down.newest = NEWER;
     cluster.start(down).await;
     let leader = cluster.leader().await;
