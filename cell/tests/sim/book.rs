@@ -21,8 +21,17 @@ struct Inner {
     /// By version: what was written.
     written: BTreeMap<u64, Bytes>,
     versions: BTreeMap<([u8; 16], Option<u32>), u64>,
+    /// Per key the writes that were acknowledged: when they began and ended, and the time they were given.
+    stamps: BTreeMap<String, Vec<Stamp>>,
     violations: Vec<String>,
     tally: Tally,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stamp {
+    begun: u64,
+    ended: u64,
+    modified: u64,
 }
 
 /// How many of what.
@@ -89,6 +98,12 @@ impl Book {
         inner.histories.entry(key.to_owned()).or_default().push(operation);
     }
 
+    /// A write that began at `begun` is acknowledged now, with this time of modification.
+    pub fn stamp(&self, key: &str, begun: u64, modified: u64) {
+        let ended = self.moment();
+        self.0.lock().stamps.entry(key.to_owned()).or_default().push(Stamp { begun, ended, modified });
+    }
+
     /// A page that was asked for at `begun` and is there now: a read of every key behind the first of `bounds` and up to the second.
     pub fn enter_list(&self, begun: u64, bounds: (Option<&str>, Option<&str>), listed: &BTreeMap<String, Etag>) {
         let (after, last) = bounds;
@@ -135,6 +150,13 @@ impl Book {
         for (key, history) in &inner.histories {
             if let Err(why) = history::check(history) {
                 wrong.push(format!("{key}: {why}"));
+            }
+        }
+        for (key, stamps) in &inner.stamps {
+            let back =
+                |first: &&Stamp| stamps.iter().any(|then| first.ended < then.begun && first.modified > then.modified);
+            if let Some(first) = stamps.iter().find(back) {
+                wrong.push(format!("{key}: a write after {first:?} was given an earlier time"));
             }
         }
         wrong

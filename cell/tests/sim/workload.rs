@@ -151,6 +151,9 @@ async fn put(client: &Client, key: &'static str, when: When) {
         async move { put_object::run(&cell, &caller, request).await }.boxed()
     });
     let ended = ended.await;
+    if let Ended::Done(response) = &ended {
+        client.book.stamp(key, begun, response.modified.0);
+    }
     enter(client, key, begun, (Some(version), when), &ended);
 }
 
