@@ -12,6 +12,7 @@ pub mod faults;
 pub mod limits;
 pub mod machine;
 pub mod oracle;
+pub mod powercut;
 pub mod report;
 pub mod scenario;
 pub mod settings;

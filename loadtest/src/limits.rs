@@ -40,3 +40,23 @@ pub const UP_PATIENCE: Duration = Duration::from_secs(120);
 pub const CLUSTER_PORTS: u16 = 110;
 /// Port ranges that are tried before giving up.
 pub const PORT_TRIES: u16 = 50;
+/// A killed process must have let go of its volume this soon.
+pub const UNMOUNT_PATIENCE: Duration = Duration::from_secs(10);
+/// A node that is to fail at a named point must have reached it this soon.
+pub const FAIL_POINT_PATIENCE: Duration = Duration::from_secs(20);
+/// The longest a round lets clients work before it strikes.
+pub const STRIKE_WITHIN: Duration = Duration::from_millis(1500);
+/// The longest a round leaves processes dead.
+pub const DEAD_FOR_MAX: Duration = Duration::from_millis(1500);
+/// Log bytes after which a node of a small private cluster takes a checkpoint and purges.
+pub const SMALL_CHECKPOINT_LOG_BYTES: u64 = 1 << 20;
+/// Extents of a small private cluster.
+pub const SMALL_EXTENT_BYTES: u64 = 64 << 20;
+/// Acknowledged writes after which a dead node can no longer catch up from the log of a small private cluster.
+pub const ENTRIES_TO_LAG: u64 = 2500;
+/// How long links stay cut: longer than an election and the time-outs that find out about it.
+pub const CUT_FOR: Duration = Duration::from_secs(20);
+/// Writes must go on this soon after a cut that leaves a majority: a router gives a node that fell silent 10 s for one try.
+pub const PARTITION_GAP_MAX: Duration = Duration::from_secs(15);
+/// Rounds on one private cluster, before the next begins.
+pub const ROUNDS_PER_CLUSTER: usize = 40;
