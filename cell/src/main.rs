@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bulkhead_cell::{config::Config, limits, node::Node};
 use bulkhead_service::{
-    Env, shutdown,
+    Env, fail_point, shutdown,
     telemetry::{self, Identity},
 };
 use clap::Parser;
@@ -24,6 +24,7 @@ struct Arguments {
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let config = Config::load(&arguments.config)?;
+    fail_point::arm(config.blueprint.name == "dev")?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run(config))
 }
 

@@ -18,7 +18,10 @@ use crate::{
     limits::{CHUNK_BATCH_BYTES_MAX, DISK_RESERVE_BYTES},
 };
 use bulkhead_model::NodeId;
-use bulkhead_service::env::{Clock, Rng, Tasks};
+use bulkhead_service::{
+    env::{Clock, Rng, Tasks},
+    fail_point::FailPoint,
+};
 use std::{
     collections::HashSet,
     io::{self, IoSlice},
@@ -267,6 +270,7 @@ impl Writer {
         let bytes = records.iter().map(|record| u64::from(record.head.len)).sum::<u64>();
         let entries = open.place(&records);
         let written = self.timed("bulkhead_chunk_write_seconds", || write_records(&open.extent, &entries, &records));
+        FailPoint::ChunkWritten.pass();
         let synced = written.and_then(|()| self.sync(&open.extent));
         if let Err(error) = synced {
             // The extent is not put back: whatever it holds behind the last acknowledged record is unknown.
@@ -274,6 +278,7 @@ impl Writer {
             self.fails(&open);
             return fail(records, &copy_error(&error));
         }
+        FailPoint::ChunkSynced.pass();
         metrics::counter!("bulkhead_chunk_syncs_total").increment(1);
         metrics::counter!("bulkhead_chunk_bytes_written_total").increment(bytes);
         metrics::histogram!("bulkhead_chunk_batch_chunks").record(u32::try_from(records.len()).unwrap_or(u32::MAX));

@@ -13,7 +13,7 @@ use crate::{
     types::{Entry, LogId, Outcome, SnapshotMeta, StoredMembership, TypeConfig},
     version::{self, Raise},
 };
-use bulkhead_service::env::Tasks;
+use bulkhead_service::{env::Tasks, fail_point::FailPoint};
 use futures::{Stream, StreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
@@ -59,6 +59,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             metrics::histogram!("replica_apply_batch_entries").record(count(batch.len()));
             let (store, machine) = (Arc::clone(&self.store), Arc::clone(&self.machine));
             let outcomes = blocking(&self.tasks, move || apply_batch(&store, &*machine, batch)).await?;
+            FailPoint::StateWritten.pass();
             self.store.announce(&last);
             for (responder, outcome) in responders.into_iter().zip(outcomes) {
                 if let Some(responder) = responder {

@@ -23,6 +23,7 @@ use crate::{
     },
     types::{Entry, LogId, TypeConfig, Vote},
 };
+use bulkhead_service::fail_point::FailPoint;
 use futures::{Stream, StreamExt, stream};
 use openraft::{
     LogState, OptionalSend,
@@ -90,6 +91,7 @@ enum Synced {
 
 impl Callback for Synced {
     fn send(self, result: Result<(), io::Error>) {
+        FailPoint::LogSynced.pass();
         match self {
             Self::Consensus(callback) => callback.io_completed(result),
             Self::Waiter(waiter) => {
@@ -280,6 +282,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
             (LogKey(entry.log_id), LogPayload(entry.payload))
         }))?;
         self.inner.appended.fetch_add(bytes, Ordering::Relaxed);
+        FailPoint::LogAppended.pass();
         log.flush(true, Some(Synced::Consensus(callback)))
     }
 
@@ -297,6 +300,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         (self.inner.guard)(&upto)?;
         let mut log = self.inner.log.write();
         log.purge(LogKey(upto))?;
+        FailPoint::LogPurged.pass();
         log.flush(true, None)
     }
 }

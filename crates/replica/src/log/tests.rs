@@ -89,6 +89,19 @@ async fn what_was_acknowledged_is_there_after_the_process_is_gone() {
 }
 
 #[tokio::test]
+async fn appends_and_votes_are_acknowledged_only_after_a_sync() {
+    let dir = TempDir::new().expect("a directory");
+    let mut log = open(dir.path()).await;
+    for index in 1..=5 {
+        let before = log.syncs();
+        log.blocking_append([entry(index, 10)]).await.expect("appended");
+        let between = log.syncs();
+        log.save_vote(&Vote::new(index, 2)).await.expect("a vote");
+        assert!(before < between && between < log.syncs(), "entry {index}: {before}, {between}, {} syncs", log.syncs());
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_a_crash_cut_off_is_dropped_and_nothing_before_it() {
     let dir = TempDir::new().expect("a directory");
     let mut log = open(dir.path()).await;

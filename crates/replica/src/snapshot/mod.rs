@@ -29,6 +29,7 @@ use crate::{
     },
     types::{SnapshotMeta, position},
 };
+use bulkhead_service::fail_point::FailPoint;
 use parking_lot::Mutex;
 use std::{
     fs, io,
@@ -123,7 +124,12 @@ impl Checkpoints {
         unfinished.doom();
         database.checkpoint(&tmp.join(DATABASE))?;
         let applied = Database::peek(&tmp.join(DATABASE), families)?;
-        seal(&tmp, &applied).and_then(|()| files::publish(&tmp, &dir)).map_err(|error| failed("keep", &dir, &error))?;
+        seal(&tmp, &applied)
+            .and_then(|()| {
+                FailPoint::CheckpointMade.pass();
+                files::publish(&tmp, &dir)
+            })
+            .map_err(|error| failed("keep", &dir, &error))?;
         unfinished.spare();
         let saved = Arc::new(Saved { dir: Doomed::new(dir), applied });
         let mut current = self.current.lock();

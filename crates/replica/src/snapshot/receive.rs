@@ -10,7 +10,7 @@ use crate::{
     store::files::{self, Doomed},
     types::Vote,
 };
-use bulkhead_service::env::Tasks;
+use bulkhead_service::{env::Tasks, fail_point::FailPoint};
 use std::{
     fs::{self, File},
     io::{self, Write as _},
@@ -49,7 +49,12 @@ pub(crate) async fn receive<R: AsyncRead + Unpin>(
         receive_file(&mut from, tasks, &tmp.join(DATABASE).join(file), *length).await?;
     }
     let (applied, whole) = (head.applied.clone(), dir.clone());
-    on_disk(tasks, move || seal(&tmp, &applied).and_then(|()| files::publish(&tmp, &whole))).await?;
+    let keep = move || {
+        seal(&tmp, &applied)?;
+        FailPoint::CheckpointReceived.pass();
+        files::publish(&tmp, &whole)
+    };
+    on_disk(tasks, keep).await?;
     unfinished.spare();
     let dir = Doomed::new(dir);
     dir.doom();

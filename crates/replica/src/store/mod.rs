@@ -33,6 +33,7 @@ use crate::{
     types::{LogId, StoredMembership, position},
     version,
 };
+use bulkhead_service::fail_point::FailPoint;
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -180,7 +181,9 @@ impl Store {
             });
         }
         database.sync()?;
+        FailPoint::GenerationLinked.pass();
         files::replace(&self.dir.join(CURRENT), name.as_bytes()).map_err(|error| failed("point to", &dir, &error))?;
+        FailPoint::GenerationSwitched.pass();
         let database = Arc::new(database);
         let old = std::mem::replace(&mut *self.current.write(), Arc::clone(&database));
         old.doom();

@@ -92,6 +92,8 @@ fn a_checkpoint_that_is_not_what_was_announced_changes_nothing() {
     assert!(store.replace(&copy, Some(&id(9))).is_err());
     assert_eq!(value(&store.view(), PLAIN), Some(b"four".to_vec()));
     assert!(!dir.path().join("state/g-0000000002").exists());
+    drop(store);
+    assert_eq!(value(&open(&dir).view(), PLAIN), Some(b"four".to_vec()), "after a restart too");
 }
 
 #[test]
