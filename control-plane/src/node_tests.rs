@@ -57,6 +57,7 @@ fn config(dir: &Path, node: u64) -> Config {
         // No cell can be started from here: these tests are about what the directory holds.
         binaries: data.join("nothing"),
         port_base: 9100,
+        hosts: Vec::new(),
         region: "us-east-1".into(),
         domains: Vec::new(),
         otlp_endpoint: None,

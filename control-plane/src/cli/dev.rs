@@ -3,7 +3,7 @@
 use super::{CliError, Output, Settings};
 use crate::dev;
 use clap::Subcommand;
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -13,6 +13,10 @@ pub enum Command {
         /// The router's S3 port. All other ports follow it. By default the port of the data directory, or 9000.
         #[arg(long)]
         port: Option<u16>,
+        /// Addresses to listen on instead of the loopback interface: one for router and control plane, then one for each node
+        /// of a cell. For tests that put every node into a network of its own.
+        #[arg(long, value_delimiter = ',')]
+        hosts: Vec<IpAddr>,
         /// Where the blueprints are.
         #[arg(long, default_value = "blueprints")]
         blueprints: PathBuf,
@@ -25,7 +29,7 @@ pub enum Command {
 impl Command {
     pub async fn run(self, settings: &Settings) -> Result<Output, CliError> {
         match self {
-            Self::Up { port, blueprints } => dev::up(&settings.data, port, &blueprints).await,
+            Self::Up { port, hosts, blueprints } => dev::up(&settings.data, port, &hosts, &blueprints).await,
             Self::Down => dev::down(&settings.data).await,
         }
     }

@@ -11,7 +11,7 @@ use crate::{
 use bulkhead_service::env::Rng;
 use serde::Serialize;
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -50,6 +50,7 @@ struct Local<'a> {
     run: PathBuf,
     binaries: &'a Path,
     port_base: u16,
+    hosts: &'a [IpAddr],
     region: &'a str,
     domains: [&'a str; 1],
 }
@@ -91,6 +92,7 @@ pub fn write(layout: &Layout, blueprints: &Path, rng: &Rng) -> Result<(), Provis
         run: layout.file("run"),
         binaries: &layout.binaries,
         port_base: layout.cells_port(),
+        hosts: &layout.node_hosts,
         region: REGION,
         domains: DOMAINS,
     };

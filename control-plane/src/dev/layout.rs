@@ -1,11 +1,11 @@
 //! Where everything of a fleet on this machine is: files below the data directory, ports above the router's.
 
 use super::DevError;
-use crate::provision::local::{addresses, plan::loopback, process::Spec, run_file::Role};
+use crate::provision::local::{addresses, process::Spec, run_file::Role};
 use bulkhead_model::NodeId;
 use std::{
     fs, io,
-    net::SocketAddr,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -24,6 +24,10 @@ pub struct Layout {
     pub port: u16,
     /// Absolute; holds the server binaries.
     pub binaries: PathBuf,
+    /// Where router and control plane listen.
+    pub host: IpAddr,
+    /// Where nodes listen, in turn; none means the loopback interface.
+    pub node_hosts: Vec<IpAddr>,
 }
 
 impl Layout {
@@ -45,7 +49,16 @@ impl Layout {
         }
         let program = std::env::current_exe().map_err(|why| DevError::File { file: "bulkhead".into(), why })?;
         let binaries = program.parent().map(Path::to_owned).unwrap_or_default();
-        Ok(Self { data, port, binaries })
+        Ok(Self { data, port, binaries, host: Ipv4Addr::LOCALHOST.into(), node_hosts: Vec::new() })
+    }
+
+    /// On other addresses than the loopback interface's: the first is the router's and the control plane's, the others are nodes'.
+    #[must_use]
+    pub fn on(mut self, hosts: &[IpAddr]) -> Self {
+        if let Some((host, node_hosts)) = hosts.split_first() {
+            (self.host, self.node_hosts) = (*host, node_hosts.to_vec());
+        }
+        self
     }
 
     /// Where the port is remembered.
@@ -60,19 +73,19 @@ impl Layout {
 
     /// Where clients send S3 requests.
     pub fn router_s3(&self) -> SocketAddr {
-        loopback(self.port)
+        SocketAddr::new(self.host, self.port)
     }
 
     pub fn router_admin(&self) -> SocketAddr {
-        loopback(self.port + 1)
+        SocketAddr::new(self.host, self.port + 1)
     }
 
     pub fn control_plane_api(&self) -> SocketAddr {
-        loopback(self.port + 2)
+        SocketAddr::new(self.host, self.port + 2)
     }
 
     pub fn control_plane_peer(&self) -> SocketAddr {
-        loopback(self.port + 3)
+        SocketAddr::new(self.host, self.port + 3)
     }
 
     /// The first port of cells.

@@ -28,7 +28,7 @@ use bulkhead_service::{
 use http::{Method, StatusCode};
 use serde::Serialize;
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -43,9 +43,9 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 ///
 /// # Errors
 /// [`CliError`] says what is in the way.
-pub async fn up(data: &Path, port: Option<u16>, blueprints: &Path) -> Result<Output, CliError> {
+pub async fn up(data: &Path, port: Option<u16>, hosts: &[IpAddr], blueprints: &Path) -> Result<Output, CliError> {
     let env = Env::system();
-    let layout = Layout::resolve(data, port)?;
+    let layout = Layout::resolve(data, port)?.on(hosts);
     let blueprints = configs::blueprints(blueprints)?;
     for binary in ["bulkhead-control-plane", "bulkhead-router", "bulkhead-cell"] {
         let file = layout.binaries.join(binary);

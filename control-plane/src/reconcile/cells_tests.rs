@@ -50,6 +50,7 @@ pub(super) fn local(dir: &Path, world: &World) -> Local {
         run: dir.join("run"),
         binaries: dir.into(),
         port_base: 9100,
+        hosts: Vec::new(),
         region: "us-east-1".into(),
         domains: Vec::new(),
         otlp_endpoint: None,

@@ -163,6 +163,7 @@ mod tests {
             run: dir.path().join("run"),
             binaries: dir.path().into(),
             port_base: 9100,
+            hosts: Vec::new(),
             region: "us-east-1".into(),
             domains: vec!["localhost".into()],
             otlp_endpoint: None,
@@ -173,7 +174,7 @@ mod tests {
             rng: Rng::from_seed(1),
         };
         let blueprint = Blueprint::parse(include_str!("../../../../blueprints/dev.toml")).expect("valid");
-        let nodes = super::super::plan::nodes(&blueprint, 9100, |_| true).expect("ports");
+        let nodes = super::super::plan::nodes(&blueprint, 9100, &[], |_| true).expect("ports");
         let cell: CellId = "c1".parse().expect("a label");
         let write = || write_cell(&config, &surroundings, &cell, &blueprint, &nodes).expect("writable");
         write();

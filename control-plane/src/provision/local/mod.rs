@@ -16,7 +16,7 @@ use run_file::Role;
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 use tokens::Tokens;
@@ -33,6 +33,10 @@ pub struct LocalConfig {
     pub binaries: PathBuf,
     /// Ports are taken from here upward.
     pub port_base: u16,
+    /// Addresses of this machine that nodes listen on: the first node of each cell on the first, and so on, in turn. For tests that
+    /// put every node into a network of its own; by default all listen on the loopback interface.
+    #[serde(default)]
+    pub hosts: Vec<IpAddr>,
     /// The region that cells answer to clients.
     pub region: String,
     /// Base domains for virtual-host style requests.
@@ -103,7 +107,8 @@ impl Local {
     /// # Errors
     /// When there are not enough ports.
     pub fn plan(&self, blueprint: &Blueprint, taken: &BTreeSet<u16>) -> Result<Vec<CellNode>, ProvisionError> {
-        plan::nodes(blueprint, self.config.port_base, |port| !taken.contains(&port) && plan::is_free(port))
+        let is_free = |port| !taken.contains(&port) && plan::is_free(port);
+        plan::nodes(blueprint, self.config.port_base, &self.config.hosts, is_free)
     }
 
     /// Writes whatever a cell's nodes need and do not have yet.
@@ -121,7 +126,7 @@ impl Local {
     /// When there are not enough ports.
     pub fn plan_one(&self, node: NodeId, old: &CellNode, taken: &BTreeSet<u16>) -> Result<CellNode, ProvisionError> {
         let is_free = |port| !taken.contains(&port) && plan::is_free(port);
-        plan::node(node, old.az.clone(), self.config.port_base, is_free)
+        plan::node(node, old.az.clone(), self.config.port_base, &self.config.hosts, is_free)
     }
 
     /// Writes what a node needs that takes another's place, and does not have yet.
