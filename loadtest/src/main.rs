@@ -1,6 +1,6 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
-use bulkhead_loadtest::scenario::{bench, bigobject, drill, listing, racers};
+use bulkhead_loadtest::scenario::{bench, bigobject, crash, drill, listing, partition, powercut, racers, rounds};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -20,6 +20,12 @@ enum Command {
     Bench(bench::Bench),
     /// Kill nodes, router and control plane under load, and check every acknowledged byte
     Drill(drill::Drill),
+    /// Kill nodes again and again, at random moments and at named points of their code, and check every acknowledged byte
+    Crash(rounds::Options),
+    /// Cut links between nodes, also in one direction, and check every acknowledged byte (needs root)
+    Partition(rounds::Options),
+    /// Cut the power of nodes, so that all they had not synced is lost or torn, and check every acknowledged byte
+    Powercut(rounds::Options),
     /// Many writers race for one key; exactly one may win
     Racers(racers::Racers),
     /// Upload and download one large object, and watch the servers' memory
@@ -42,6 +48,9 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Bench(bench) => bench::run(&bench).await,
         Command::Drill(drill) => drill::run(&drill).await,
+        Command::Crash(options) => crash::run(&options).await,
+        Command::Partition(options) => partition::run(&options).await,
+        Command::Powercut(options) => powercut::run(&options).await,
         Command::Racers(racers) => racers::run(&racers).await,
         Command::Bigobject(big) => bigobject::run(&big).await,
         Command::Listing(listing) => listing::run(&listing).await,

@@ -4,7 +4,7 @@
 use crate::{
     client::{Credentials, Target},
     clock,
-    faults::{Cluster, PrivateCluster, binaries},
+    faults::{Cluster, Ground, PrivateCluster, binaries},
 };
 use anyhow::Context;
 use bulkhead_model::CellId;
@@ -62,6 +62,15 @@ impl Service {
         Ok(Site { target: settings.target()?, cluster, private: None })
     }
 
+    /// A private cluster on a ground of one's choice, whatever else was said.
+    ///
+    /// # Errors
+    /// When it was not said that the cluster is private, or it does not come up.
+    pub async fn open_on(&self, ground: Ground) -> anyhow::Result<Site> {
+        anyhow::ensure!(self.private_cluster, "this needs a cluster of its own: say --private-cluster");
+        Site::of(PrivateCluster::up_on(&binaries()?, ground).await?)
+    }
+
     fn given(&self) -> BTreeMap<String, String> {
         let options = [
             ("AWS_ENDPOINT_URL", &self.endpoint),
@@ -96,6 +105,11 @@ impl Site {
             region: self.target.credentials().region.clone(),
         };
         Ok((Arc::new(self.target.signed_by(credentials)), account.cell))
+    }
+
+    /// The private cluster, if it is one.
+    pub fn private(&mut self) -> Option<&mut PrivateCluster> {
+        self.private.as_mut()
     }
 
     /// The last lines of every log of a private cluster, for the report of a failure.

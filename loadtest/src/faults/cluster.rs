@@ -7,6 +7,9 @@ use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpStream, process::Command, time::timeout};
 
+/// Names the point at which a server aborts, and at which passing.
+const FAIL_POINT: &str = "BULKHEAD_FAIL_POINT";
+
 /// What a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -101,7 +104,24 @@ impl Cluster {
     /// # Errors
     /// When the command fails.
     pub async fn start(&self, name: &str) -> anyhow::Result<()> {
-        self.command(&["node", "start", name]).await.map(|_| ())
+        self.start_all(&[name]).await
+    }
+
+    /// Starts processes that are not running, all together.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn start_all(&self, names: &[&str]) -> anyhow::Result<()> {
+        self.command(&[&["node", "start"], names].concat()).await.map(|_| ())
+    }
+
+    /// Starts a process that is not running, and will abort when it passes a point of its code for the `count`th time.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn start_to_fail(&self, name: &str, point: &str, count: u64) -> anyhow::Result<()> {
+        let environment = [(FAIL_POINT, format!("{point}:{count}"))];
+        self.command_with(&["node", "start", name], &environment).await.map(|_| ())
     }
 
     /// Creates an account; answers with its first key.
@@ -156,9 +176,14 @@ impl Cluster {
     }
 
     async fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        self.command_with(arguments, &[]).await
+    }
+
+    async fn command_with(&self, arguments: &[&str], environment: &[(&str, String)]) -> anyhow::Result<String> {
         let what = format!("`bulkhead {}`", arguments.join(" "));
         let child = Command::new(&self.program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (*name, value)))
             .arg("--data")
             .arg(&self.data)
             .stdin(Stdio::null())

@@ -4,8 +4,12 @@
 
 mod cluster;
 mod kill;
+mod network;
+mod power;
 mod private;
 
 pub use cluster::{Cluster, ListedProcess, Role, http_get};
 pub use kill::{KillError, Victim};
-pub use private::{PrivateCluster, binaries};
+pub use network::{End, Network};
+pub use power::Power;
+pub use private::{Ground, PrivateCluster, binaries};

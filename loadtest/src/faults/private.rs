@@ -1,8 +1,13 @@
 //! A cluster for one run alone: started on free loopback ports, stopped and removed at the end.
 
-use super::cluster::Cluster;
-use crate::limits::{CLUSTER_PORTS, PORT_TRIES, UP_PATIENCE};
+use super::{
+    cluster::Cluster,
+    network::{self, Network},
+    power::Power,
+};
+use crate::limits::{CLUSTER_PORTS, PORT_TRIES, SMALL_CHECKPOINT_LOG_BYTES, SMALL_EXTENT_BYTES, UP_PATIENCE};
 use anyhow::Context;
+use bulkhead_model::Blueprint;
 use std::{
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -14,11 +19,24 @@ use tempfile::TempDir;
 const PORTS_FROM: u16 = 20_000;
 const PORTS_TO: u16 = 32_000;
 
+/// What a private cluster stands on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Ground {
+    /// Every process keeps its data on a volume whose power can be cut; this seeds what cuts leave.
+    pub power: Option<u64>,
+    /// Checkpoints, purges and new extents come after a few MiB instead of many.
+    pub small: bool,
+    /// Nodes run in network namespaces of their own.
+    pub network: Option<Network>,
+}
+
 /// A running cluster. Dropping it stops its processes and removes its data.
 #[derive(Debug)]
 pub struct PrivateCluster {
     cluster: Cluster,
     program: PathBuf,
+    /// Unmounted before the directory is removed.
+    power: Option<Power>,
     directory: TempDir,
 }
 
@@ -29,7 +47,14 @@ impl PrivateCluster {
     /// # Errors
     /// When a program is missing or the cluster does not come up; what it said is in the error.
     pub async fn up(binaries: &Path) -> anyhow::Result<Self> {
-        let program = binaries.join("bulkhead");
+        Self::up_on(binaries, Ground::default()).await
+    }
+
+    /// As [`Self::up`], on a ground of one's choice.
+    ///
+    /// # Errors
+    /// As [`Self::up`], and when the ground cannot be made.
+    pub async fn up_on(binaries: &Path, ground: Ground) -> anyhow::Result<Self> {
         for name in ["bulkhead", "bulkhead-control-plane", "bulkhead-router", "bulkhead-cell"] {
             let file = binaries.join(name);
             anyhow::ensure!(file.exists(), "{} is missing: `cargo build --workspace --bins`", file.display());
@@ -37,22 +62,72 @@ impl PrivateCluster {
         let beside = binaries.parent().unwrap_or(binaries).join("tmp");
         std::fs::create_dir_all(&beside).with_context(|| format!("creating {}", beside.display()))?;
         let directory = tempfile::Builder::new().prefix("cluster-").tempdir_in(&beside)?;
+        let binaries = match ground.network {
+            Some(network) => network::wrap(network, binaries, directory.path().join("bin"))?,
+            None => binaries.to_owned(),
+        };
+        let program = binaries.join("bulkhead");
         let cluster = Cluster::new(program.clone(), directory.path().to_owned());
+        let power = ground.power.map(|seed| Power::install(directory.path(), seed)).transpose()?;
         // Made before the start, so that a start that fails half-way is undone too.
-        let private = Self { cluster, program, directory };
+        let private = Self { cluster, program, power, directory };
+        let blueprints = if ground.small { private.small_blueprints()? } else { blueprints() };
         let port = free_ports()?.to_string();
         let up = tokio::process::Command::new(&private.program)
             .args(["dev", "up", "--port", &port, "--data"])
             .arg(private.data())
             .arg("--blueprints")
-            .arg(blueprints())
+            .arg(blueprints)
+            .args(ground.network.map(hosts).into_iter().flatten())
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
         let output = tokio::time::timeout(UP_PATIENCE, up).await.context("`bulkhead dev up` took too long")??;
         let said = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "`bulkhead dev up` failed: {}\n{}", said.trim(), private.logs());
+        private.check_power().await?;
         Ok(private)
+    }
+
+    /// The power of its processes; `None` when it stands on ordinary ground.
+    pub fn power(&mut self) -> Option<&mut Power> {
+        self.power.as_mut()
+    }
+
+    /// Keeps a copy of all files, for whoever looks into a failure. Answers where.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn keep(&self) -> anyhow::Result<PathBuf> {
+        let copy = self.data().with_extension("failed");
+        std::fs::create_dir_all(&copy)?;
+        // Volumes are seen where they are mounted.
+        let whole = std::fs::read_dir(self.data())?.collect::<std::io::Result<Vec<_>>>()?;
+        let kept = whole.iter().map(std::fs::DirEntry::path).filter(|path| !path.ends_with("volumes"));
+        let copied = Command::new("cp").args(["-a", "--sparse=always"]).args(kept).arg(&copy).status()?;
+        anyhow::ensure!(copied.success(), "cp ended with {copied}");
+        Ok(copy)
+    }
+
+    async fn check_power(&self) -> anyhow::Result<()> {
+        let Some(power) = &self.power else { return Ok(()) };
+        for row in self.cluster.list().await? {
+            let file = row.argv.last().with_context(|| format!("{} has no arguments", row.name))?;
+            let config: toml::Table = std::fs::read_to_string(file)?.parse()?;
+            let data = config.get("data").and_then(toml::Value::as_str).context("no data directory is configured")?;
+            power.covers(&row.name, Path::new(data))?;
+        }
+        Ok(())
+    }
+
+    fn small_blueprints(&self) -> anyhow::Result<PathBuf> {
+        let mut dev = Blueprint::parse(&std::fs::read_to_string(blueprints().join("dev.toml"))?)?;
+        dev.sizes.checkpoint_log_bytes = SMALL_CHECKPOINT_LOG_BYTES;
+        dev.sizes.extent_bytes = SMALL_EXTENT_BYTES;
+        let directory = self.data().join("blueprints");
+        std::fs::create_dir_all(&directory)?;
+        std::fs::write(directory.join("dev.toml"), toml::to_string(&dev)?)?;
+        Ok(directory)
     }
 
     /// Its processes.
@@ -105,6 +180,11 @@ pub fn binaries() -> anyhow::Result<PathBuf> {
     let beside = own.parent().context("this program is in no directory")?;
     let is_test = beside.file_name().is_some_and(|name| name == "deps");
     Ok(if is_test { beside.parent().unwrap_or(beside).to_owned() } else { beside.to_owned() })
+}
+
+fn hosts(network: Network) -> [String; 2] {
+    let hosts: Vec<String> = network.hosts().iter().map(ToString::to_string).collect();
+    ["--hosts".to_owned(), hosts.join(",")]
 }
 
 fn blueprints() -> PathBuf {

@@ -2,10 +2,15 @@
 
 pub mod bench;
 pub mod bigobject;
+pub mod crash;
 pub mod drill;
 pub mod listing;
 mod meter;
+pub mod partition;
+pub mod powercut;
 pub mod racers;
+pub mod rounds;
+mod traffic;
 
 use crate::{
     client::{PayloadHash, Session, Target},

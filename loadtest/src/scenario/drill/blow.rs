@@ -1,10 +1,10 @@
 //! The faults of a drill, and how each is dealt.
 
-use super::traffic::Traffic;
 use crate::{
     clock,
     faults::{Cluster, ListedProcess, Role, Victim},
     limits::RESTART_PATIENCE,
+    scenario::traffic::Traffic,
 };
 use anyhow::Context;
 use bulkhead_model::CellId;

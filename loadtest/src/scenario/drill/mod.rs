@@ -4,13 +4,9 @@
 //! The drill has an account of its own, and kills only processes that `bulkhead node list` names. It fails at the first
 //! answer that no correct store gives, and when writes do not go on within 3 s of the death of one node.
 
-mod acks;
 mod blow;
-#[cfg(test)]
-mod tests;
-mod traffic;
-mod verify;
 
+use super::traffic::{Sizes, Traffic, verify};
 use crate::{
     clock,
     limits::{VERIFY_PATIENCE, WRITE_GAP_MAX},
@@ -21,7 +17,6 @@ use anyhow::Context;
 use blow::Blow;
 use clap::Args;
 use std::{fmt::Write as _, time::Duration};
-use traffic::Traffic;
 
 #[derive(Debug, Args)]
 pub struct Drill {
@@ -64,7 +59,7 @@ pub async fn run(drill: &Drill) -> anyhow::Result<()> {
     println!("drill in cell {cell}, bucket {bucket}, seed {}", drill.seed);
     let (rounds, hold) = if drill.short { (1, Duration::from_secs(2)) } else { (drill.rounds, Duration::from_secs(5)) };
     let field = blow::Field { cluster, cell, hold };
-    let traffic = Traffic::start(&target, &bucket, drill.clients, drill.seed);
+    let traffic = Traffic::start(&target, &bucket, drill.clients, drill.seed, Sizes::Wide);
     let mut tale = Tale::default();
     for round in 1..=rounds {
         for blow in Blow::ROUND {

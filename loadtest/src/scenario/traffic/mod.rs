@@ -1,6 +1,13 @@
-//! The clients of a drill: each writes keys of its own, and everybody reads and lists everybody's.
+//! Clients under whose eyes faults happen: each writes keys of its own, and everybody reads and lists everybody's. What they
+//! saw acknowledged is verified key by key.
 
-use super::acks::Acks;
+mod acks;
+#[cfg(test)]
+mod tests;
+pub mod verify;
+
+pub use acks::Acks;
+
 use crate::{
     client::{Condition, ListQuery, Lost, Outcome, PayloadHash, Put, Refusal, Session, Target},
     clock,
@@ -31,8 +38,18 @@ pub struct Traffic {
     tasks: JoinSet<()>,
 }
 
+/// How large objects are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sizes {
+    /// From nothing to 9 MiB.
+    Wide,
+    /// From nothing to 1 MiB, and rarely 9 MiB: for runs of hundreds of rounds, whose garbage must fit a disk.
+    Small,
+}
+
 /// What all clients see.
 struct Shared {
+    sizes: Sizes,
     ledgers: Vec<Ledger>,
     acks: Arc<Acks>,
     violations: Mutex<Vec<String>>,
@@ -52,9 +69,10 @@ enum Deed {
 
 impl Traffic {
     /// Starts `clients` clients on `bucket`.
-    pub fn start(target: &Arc<Target>, bucket: &str, clients: u64, seed: u64) -> Self {
+    pub fn start(target: &Arc<Target>, bucket: &str, clients: u64, seed: u64, sizes: Sizes) -> Self {
         let acks = Arc::new(Acks::new());
         let shared = Arc::new(Shared {
+            sizes,
             ledgers: (0..clients).map(|_| Ledger::default()).collect(),
             acks: acks.clone(),
             violations: Mutex::default(),
@@ -73,6 +91,11 @@ impl Traffic {
             tasks.spawn(client.run());
         }
         Self { acks, shared, tasks }
+    }
+
+    /// How large its objects are.
+    pub fn sizes(&self) -> Sizes {
+        self.shared.sizes
     }
 
     /// The clients' ledgers; a ledger's keys begin with its [`prefix`].
@@ -135,27 +158,31 @@ pub fn prefix(number: usize) -> String {
 }
 
 /// The content a key's version has: its length too follows from key and version.
-pub fn content_of(key: &str, version: WriteId) -> Content {
+pub fn content_of(key: &str, version: WriteId, sizes: Sizes) -> Content {
     let mut dice = [0; 8];
     Content::of(key, version.0, 0).fill(0, &mut dice);
     let dice = u64::from_le_bytes(dice);
-    let length = match dice % 100 {
-        0..60 => dice / 100 % (8 << 10),
-        60..85 => dice / 100 % (100 << 10),
-        85..97 => dice / 100 % (1 << 20),
-        _ => (4 << 20) + dice / 100 % (5 << 20),
+    let (tiny, medium, large) = match sizes {
+        Sizes::Wide => (600, 850, 970),
+        Sizes::Small => (700, 980, 998),
+    };
+    let length = match dice % 1000 {
+        part if part < tiny => dice / 1000 % (8 << 10),
+        part if part < medium => dice / 1000 % (100 << 10),
+        part if part < large => dice / 1000 % (1 << 20),
+        _ => (4 << 20) + dice / 1000 % (5 << 20),
     };
     Content::of(key, version.0, length)
 }
 
 /// What a read of `key` saw. `None` when it learnt nothing; `Err` when no correct store answers so.
-pub async fn look(session: &mut Session, bucket: &str, key: &str) -> Result<Option<(Seen, u64)>, String> {
+pub async fn look(session: &mut Session, bucket: &str, key: &str, sizes: Sizes) -> Result<Option<(Seen, u64)>, String> {
     let read = session.get(bucket, key).await;
     let checked = read
         .and_then(async |download| match download.version.map(WriteId) {
             None => Outcome::Unknown(Lost::Malformed("the object does not tell its version".into())),
             Some(version) => {
-                let verified = download.verify(content_of(key, version), 0).await;
+                let verified = download.verify(content_of(key, version, sizes), 0).await;
                 verified.map(|checked| (version, checked))
             }
         })
@@ -230,7 +257,7 @@ impl Client {
 
     async fn put(&mut self, key: &str) -> Result<bool, String> {
         let version = self.ledger().begin_put(key);
-        let content = content_of(key, version);
+        let content = content_of(key, version, self.shared.sizes);
         let put = Put { bucket: &self.bucket, key, version: version.0, content, condition: Condition::Always };
         let outcome = self.session.put(&put).await;
         let (fate, verdict) = self.fate(outcome, key);
@@ -266,7 +293,9 @@ impl Client {
         let whose = self.rng.random_range(0..self.shared.ledgers.len());
         let key = format!("{}{:03}", prefix(whose), self.rng.next_u64() % KEYS_PER_CLIENT);
         let reading = self.shared.ledgers[whose].begin_read(&key);
-        let Some((seen, _)) = look(&mut self.session, &self.bucket, &key).await? else { return Ok(false) };
+        let Some((seen, _)) = look(&mut self.session, &self.bucket, &key, self.shared.sizes).await? else {
+            return Ok(false);
+        };
         self.shared.ledgers[whose].end_read(&key, &reading, seen)?;
         Ok(true)
     }

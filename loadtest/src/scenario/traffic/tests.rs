@@ -1,6 +1,6 @@
-//! A drill's traffic against a correct store, and against stores that break one promise each.
+//! The traffic against a correct store, and against stores that break one promise each.
 
-use super::{Traffic, verify};
+use super::{Sizes, Traffic, verify};
 use crate::{
     clock,
     fake::{Fake, Sin},
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Traffic for a while, then the verification. Answers what was wrong.
 async fn drill(sin: Sin) -> anyhow::Result<()> {
     let fake = Fake::start(sin).await;
-    let traffic = Traffic::start(&fake.target, "bucket", 3, 7);
+    let traffic = Traffic::start(&fake.target, "bucket", 3, 7, Sizes::Wide);
     clock::wait_until(Duration::from_secs(10), async || traffic.acks.since_mark() > 300 || traffic.check().is_err())
         .await;
     traffic.check()?;

@@ -1,6 +1,6 @@
 //! After a round: every key of every client is read and compared, and every listing, while nobody writes.
 
-use super::traffic::{Traffic, look, prefix};
+use super::{Sizes, Traffic, look, prefix};
 use crate::{
     client::{ListQuery, Outcome, PayloadHash, Session, Target},
     clock,
@@ -19,30 +19,46 @@ pub struct Verified {
     pub absent: u64,
 }
 
+impl std::ops::AddAssign for Verified {
+    fn add_assign(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+        self.absent += other.absent;
+    }
+}
+
 /// Verifies everything. All processes run: whatever cannot be read now is lost.
 ///
 /// # Errors
 /// Names the first key that is wrong or cannot be read.
 pub async fn all(traffic: &Traffic, target: &Arc<Target>, bucket: &str) -> anyhow::Result<Verified> {
     let _nobody_writes = traffic.silence().await;
-    let each = traffic.ledgers().iter().enumerate().map(|(number, ledger)| one(number, ledger, target, bucket));
+    let each = traffic
+        .ledgers()
+        .iter()
+        .enumerate()
+        .map(|(number, ledger)| one(number, ledger, target, bucket, traffic.sizes()));
     let mut total = Verified::default();
     for verified in try_join_all(each).await? {
-        total.objects += verified.objects;
-        total.bytes += verified.bytes;
-        total.absent += verified.absent;
+        total += verified;
     }
     Ok(total)
 }
 
-async fn one(number: usize, ledger: &Ledger, target: &Arc<Target>, bucket: &str) -> anyhow::Result<Verified> {
+async fn one(
+    number: usize,
+    ledger: &Ledger,
+    target: &Arc<Target>,
+    bucket: &str,
+    sizes: Sizes,
+) -> anyhow::Result<Verified> {
     let mut session = Session::new(target.clone(), PayloadHash::Signed).with_timeout(DRILL_REQUEST_TIMEOUT);
     let mut verified = Verified::default();
     for key in ledger.keys() {
         let deadline = clock::now() + VERIFY_PATIENCE;
         let (seen, bytes) = loop {
             let reading = ledger.begin_read(&key);
-            match look(&mut session, bucket, &key).await.map_err(anyhow::Error::msg)? {
+            match look(&mut session, bucket, &key, sizes).await.map_err(anyhow::Error::msg)? {
                 Some((seen, bytes)) => {
                     ledger.end_read(&key, &reading, seen).map_err(anyhow::Error::msg)?;
                     break (seen, bytes);
