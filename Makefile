@@ -5,6 +5,7 @@ SECONDS_PER_POINT ?= 5
 ROUNDS ?= 10
 SEEDS ?= 100
 FIRST ?= 1
+SEED ?= 1
 
 CARGO_TARGET_DIR ?= target
 BIN := $(CARGO_TARGET_DIR)/debug
@@ -13,7 +14,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench drill sim clean needs build
+.PHONY: help up down test verify fix bench drill sim crash partition mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -47,6 +48,16 @@ drill: build ## kill nodes, router and whole cells under load on a private clust
 
 sim: needs ## simulate a whole cell from one seed after the other; a seed that fails is printed (SEEDS=100 FIRST=1)
 	cargo test -p bulkhead-cell --test sim -- seeds --first $(FIRST) --count $(SEEDS)
+
+crash: build ## kill nodes at random moments and named points, then cut their power, on private clusters; verify every object (ROUNDS=10 SEED=1)
+	@$(LOADTEST) crash --private-cluster --rounds $(ROUNDS) --seed $(SEED)
+	@$(LOADTEST) powercut --private-cluster --rounds $(ROUNDS) --seed $(SEED)
+
+partition: build ## cut links between nodes in network namespaces under load and verify every object; needs root (ROUNDS=10 SEED=1)
+	@$(LOADTEST) partition --private-cluster --rounds $(ROUNDS) --seed $(SEED)
+
+mutants: needs ## plant each bug of mutants/list in a copy of the tree and see that the named test catches it
+	@mutants/run
 
 clean: ## remove what was built; DATA stays
 	cargo clean
