@@ -13,6 +13,7 @@ mod model;
 mod record;
 #[cfg(test)]
 mod tests;
+mod torn;
 
 pub(crate) use record::payload_bytes;
 
@@ -129,7 +130,11 @@ impl LogStore {
         config.wal.read_buffer_size = Some(LOG_READ_BUFFER_BYTES);
         config.log_cache_max_items = Some(LOG_CACHE_ENTRIES_MAX);
         config.log_cache_capacity = Some(LOG_CACHE_BYTES_MAX);
-        let log = RaftLog::open(Arc::new(config))?;
+        let config = Arc::new(config);
+        let log = match RaftLog::open(Arc::clone(&config)) {
+            Err(_) if torn::cut(&config)? => RaftLog::open(config)?,
+            opened => opened?,
+        };
         let appended = AtomicU64::new(log.on_disk_size());
         let store = Self { inner: Arc::new(Inner { log: RwLock::new(log), guard, appended }) };
         store.synced(|_| Ok(())).await?;
