@@ -17,6 +17,7 @@ pub(super) async fn form(State(admin): State<Admin>, body: Bytes) -> Result<Stat
 pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<NodeStatus>, AdminError> {
     let known = admin.index.replica().status();
     let waits_for = (admin.waits)();
+    let missing_copies = missing_copies(&admin);
     let identity = admin.identity;
     Ok(Json(NodeStatus {
         cell: identity.cell,
@@ -32,9 +33,16 @@ pub(super) async fn status(State(admin): State<Admin>) -> Result<Json<NodeStatus
         members: known.members,
         learners: known.learners,
         wiped: known.wiped,
-        missing_copies: None,
+        missing_copies,
         usage: admin.index.local().cell_usage()?,
     }))
+}
+
+/// Copies this node should have and does not. Not known before all its chunks were compared with the index under the present
+/// topology: a node that has just joined lacks what it has not heard of.
+fn missing_copies(admin: &Admin) -> Option<u64> {
+    let is_known = admin.figures.covers(admin.chunks.topology().as_ref());
+    is_known.then(|| admin.chunks.repairs().here() as u64)
 }
 
 /// `POST /admin/v1/claims/settle`

@@ -1,7 +1,9 @@
 //! What the jobs of this node have found and done, for whoever asks. Of this process: a restart begins anew.
 
+use crate::chunks::Topology;
 use bulkhead_model::Timestamp;
 use parking_lot::Mutex;
+use std::sync::Arc;
 
 /// How far the jobs are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,9 +52,11 @@ pub struct Repair {
 }
 
 /// Shared by the jobs and those who ask.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Figures {
     now: Mutex<Snapshot>,
+    /// The nodes of the cell when the last whole census began.
+    covered: Mutex<Option<Arc<Topology>>>,
 }
 
 impl Figures {
@@ -76,8 +80,16 @@ impl Figures {
         census.missing += missing as u64;
     }
 
-    pub fn census_ended(&self, at: Timestamp) {
+    /// `topology` is what it was when this census began.
+    pub fn census_ended(&self, at: Timestamp, topology: Option<Arc<Topology>>) {
         self.now.lock().census.ended = Some(at);
+        *self.covered.lock() = topology;
+    }
+
+    /// Whether a whole census was taken under this very topology: then this node knows what it lacks.
+    pub fn covers(&self, topology: Option<&Arc<Topology>>) -> bool {
+        let covered = self.covered.lock();
+        covered.as_ref().zip(topology).is_some_and(|(covered, topology)| Arc::ptr_eq(covered, topology))
     }
 
     pub fn scrub(&self, change: impl FnOnce(&mut Scrub)) {
@@ -93,5 +105,24 @@ impl Figures {
 
     pub fn without_source(&self, chunks: u64) {
         self.now.lock().repair.without_source = chunks;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_is_known_only_after_a_census_under_the_present_topology() {
+        let figures = Figures::default();
+        let [before, now] = [(), ()].map(|()| Arc::new(Topology::new(Vec::new())));
+        assert!(!figures.covers(None));
+        assert!(!figures.covers(Some(&now)));
+        figures.census_ended(Timestamp(1), Some(Arc::clone(&before)));
+        assert!(!figures.covers(Some(&now)), "the nodes changed while it was taken");
+        figures.census_ended(Timestamp(2), Some(Arc::clone(&now)));
+        assert!(figures.covers(Some(&now)));
+        figures.census_ended(Timestamp(3), None);
+        assert!(!figures.covers(None) && !figures.covers(Some(&now)));
     }
 }

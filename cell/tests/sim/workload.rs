@@ -259,14 +259,12 @@ async fn upload(client: &Client, key: &'static str) {
 
 async fn abort(client: &Client, key: &'static str, upload: bulkhead_cell::meta::record::UploadId) {
     // Whatever becomes of it: nobody completes it any more.
-    drop(
-        client
-            .persist("abort", move |cell, caller| {
-                let request = abort_multipart_upload::Request { bucket: BUCKET.into(), key: key.into(), upload };
-                async move { abort_multipart_upload::run(&cell, &caller, request).await }.boxed()
-            })
-            .await,
-    );
+    let _whatever = client
+        .persist("abort", move |cell, caller| {
+            let request = abort_multipart_upload::Request { bucket: BUCKET.into(), key: key.into(), upload };
+            async move { abort_multipart_upload::run(&cell, &caller, request).await }.boxed()
+        })
+        .await;
 }
 
 /// One part of any size, or seldom two, of which the first is large.

@@ -130,7 +130,15 @@ impl Job {
                 sleep(CENSUS_RETRY).await;
             }
             self.whole().await;
-            sleep(self.interval + self.env.rng.jitter(self.interval / 8)).await;
+            self.rest().await;
+        }
+    }
+
+    /// Until the next is due: at once when the cell has other nodes now, since other chunks may be placed here.
+    async fn rest(&self) {
+        let due = self.env.clock.now() + self.interval + self.env.rng.jitter(self.interval / 8);
+        while self.env.clock.now() < due && self.figures.covers(self.chunks.topology().as_ref()) {
+            sleep(CENSUS_RETRY).await;
         }
     }
 
@@ -140,6 +148,7 @@ impl Job {
     }
 
     async fn whole(&self) {
+        let topology = self.chunks.topology();
         self.figures.census_began(self.env.clock.wall());
         let mut after = None;
         loop {
@@ -158,7 +167,7 @@ impl Job {
                 sleep(CENSUS_RETRY).await;
             }
         }
-        self.figures.census_ended(self.env.clock.wall());
+        self.figures.census_ended(self.env.clock.wall(), topology);
     }
 
     async fn part(&self, after: Option<ChunkId>) -> Result<Part, CensusError> {

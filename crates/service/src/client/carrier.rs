@@ -19,7 +19,7 @@ pub trait Transport: Send + Sync {
 /// Either of them.
 #[derive(Clone)]
 pub(super) enum Carrier {
-    Pool(legacy::Client<Connector, Body>),
+    Pool(Box<legacy::Client<Connector, Body>>),
     Other(Arc<dyn Transport>),
 }
 

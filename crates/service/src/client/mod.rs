@@ -70,7 +70,7 @@ impl Client {
     /// Presents `token` on every call; speaks TLS when `tls` is given.
     pub fn new(token: Option<&Token>, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        Self { carrier: Carrier::Pool(pool(tls)), authorization: token.map(Token::header), scheme }
+        Self { carrier: Carrier::Pool(Box::new(pool(tls))), authorization: token.map(Token::header), scheme }
     }
 
     /// Presents `token` on every call; `transport` carries the calls, with no network in between.
