@@ -126,6 +126,8 @@ impl Proposals {
     /// Waits for news of the leader, a short while.
     pub async fn leader_change(&self, deadline: Instant) {
         let mut news = self.leading.raft.server_metrics();
+        // What is known already is no news: without this the wait is none, and whoever waits for a leader spins.
+        drop(news.borrow_and_update());
         let until = deadline.min(self.env().clock.now() + LEADER_PAUSE);
         if let Ok(Err(_stopped)) = time::timeout_at(until, news.changed()).await {
             time::sleep_until(until).await;
