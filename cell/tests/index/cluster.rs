@@ -178,7 +178,7 @@ pub fn create_bucket(name: &str) -> Command {
 
 /// Puts `len` bytes that ride along.
 pub async fn put(cluster: &Cluster, bucket: BucketId, key: &str, tag: u8, len: u64, condition: Condition) -> Command {
-    let blob = cluster.nodes[&1].index.blob_id(deadline()).await.expect("an epoch opens");
+    let lease = cluster.nodes[&1].index.lease_blob(deadline()).await.expect("an epoch opens");
     let body = vec![tag; usize::try_from(len).expect("small")];
     Command::PutObject(PutObject {
         bucket,
@@ -188,7 +188,7 @@ pub async fn put(cluster: &Cluster, bucket: BucketId, key: &str, tag: u8, len: u
         etag: Etag { md5: [tag; 16], parts: None },
         checksum: None,
         headers: ContentHeaders::default(),
-        layout: Layout::Inline(blob),
+        layout: Layout::Inline(lease.blob()),
         body: Some(body.into()),
     })
 }
