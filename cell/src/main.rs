@@ -39,8 +39,14 @@ async fn run(mut config: Config) -> anyhow::Result<()> {
     ];
     let telemetry = telemetry::init(&env, &config.file.telemetry, &Identity { service: "bulkhead-cell", labels })?;
     let node = Node::start(config, env.clone(), telemetry.metrics()).await.context("the node did not start")?;
-    shutdown::requested().await?;
+    let end = tokio::select! {
+        requested = shutdown::requested() => requested.map_err(Into::into),
+        why = node.ended() => Err(anyhow::anyhow!("consensus has ended: {why}")),
+    };
+    if let Err(error) = &end {
+        tracing::error!(%error, "the node ends");
+    }
     node.stop(limits::SHUTDOWN_PATIENCE).await;
     telemetry.shutdown().await;
-    Ok(())
+    end
 }

@@ -101,6 +101,11 @@ impl Node {
         Ok(Self { env, replica, chunks, servers: vec![s3, admin, peer] })
     }
 
+    /// Ends when the node can go on no more, and says why.
+    pub async fn ended(&self) -> String {
+        self.replica.ended().await
+    }
+
     /// Stops: no new requests, then those in flight, then background work, then the stores.
     pub async fn stop(self, patience: Duration) {
         shutdown::drain(&self.env, self.servers, patience).await;

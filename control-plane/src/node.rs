@@ -84,14 +84,20 @@ impl Node {
         Ok(Self { env, replica, api, peer })
     }
 
-    /// Serves until the process is asked to stop, then drains.
+    /// Serves until the process is asked to stop or can go on no more, then drains.
     ///
     /// # Errors
-    /// When signals cannot be received.
+    /// When signals cannot be received, or consensus has ended after an error of the disk.
     pub async fn run(self) -> std::io::Result<()> {
-        shutdown::requested().await?;
+        let end = tokio::select! {
+            requested = shutdown::requested() => requested,
+            why = self.replica.ended() => Err(std::io::Error::other(format!("consensus has ended: {why}"))),
+        };
+        if let Err(error) = &end {
+            tracing::error!(%error, "the node ends");
+        }
         self.stop().await;
-        Ok(())
+        end
     }
 
     /// Drains and ends everything. Cells' processes go on.

@@ -199,6 +199,20 @@ impl Replica {
         self.parts.status.clone()
     }
 
+    /// Ends when consensus has ended here, and says why: after an error of the disk this node takes no further part, so its process
+    /// is to end too and to start anew from what is on stable storage.
+    pub async fn ended(&self) -> String {
+        let mut news = self.parts.raft.metrics();
+        loop {
+            if let Err(fatal) = &news.borrow_and_update().running_state {
+                return fatal.to_string();
+            }
+            if news.changed().await.is_err() {
+                return "this node is stopping".into();
+            }
+        }
+    }
+
     /// Waits until this node is ready to serve; says whether it is before `deadline`.
     pub async fn wait_ready(&self, deadline: Instant) -> bool {
         let mut status = self.watch();

@@ -5,7 +5,7 @@ mod cluster;
 
 use bulkhead_model::NodeId;
 use bulkhead_replica::{ProposeError, Reader};
-use cluster::{Cluster, KEYS, Node, appended, deadline, now, put, value};
+use cluster::{Cluster, KEYS, Node, PATIENCE, appended, deadline, now, put, value};
 use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -198,5 +198,18 @@ async fn a_node_alone_of_three_serves_nothing_and_says_so() {
     let alone = cluster.node(1);
     assert!(alone.replica.view(soon).await.is_err());
     assert!(alone.replica.propose(put("k", "v"), soon).await.is_err());
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_whose_consensus_has_ended_says_so_and_why() {
+    let cluster = Cluster::formed(u64::MAX).await;
+    let leader = cluster.leader().await;
+    let replica = &cluster.node(leader.0).replica;
+    let broken = replica.propose("broken".into(), deadline());
+    let (why, outcome) = tokio::join!(tokio::time::timeout(PATIENCE, replica.ended()), broken);
+    assert!(outcome.is_err(), "{outcome:?}");
+    let why = why.expect("it ends");
+    assert!(why.contains("a read failed"), "{why}");
     cluster.stop().await;
 }

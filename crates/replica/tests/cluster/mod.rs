@@ -25,7 +25,7 @@ pub const NEWER: u8 = 2;
 const TOKEN: &str = "a-token-of-more-than-32-characters";
 
 /// `p key value` puts; `a key value` appends and answers the length there was before; `P key value` puts too, in a format
-/// that only newer builds read.
+/// that only newer builds read; `broken` finds the state unreadable.
 struct Keys {
     newest: u8,
 }
@@ -51,6 +51,7 @@ impl Machine for Keys {
         let old = view.get(KEYS, key.as_bytes())?.unwrap_or_default();
         let (value, outcome) = match verb {
             Some("a") => ([&old, value.as_bytes()].concat(), Bytes::from(old.len().to_string())),
+            Some("broken") => return Err(StoreError::Store("a read failed".into())),
             _ => (value.as_bytes().to_vec(), Bytes::from_static(b"put")),
         };
         Ok(Applied { mutations: vec![Mutation::Put { family: KEYS, key: key.into(), value }], outcome })
