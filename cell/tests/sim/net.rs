@@ -8,7 +8,7 @@ use bulkhead_service::{
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header::CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use std::{
@@ -152,6 +152,9 @@ impl Transport for Uplink {
         Box::pin(async move {
             let (head, body) = request.into_parts();
             let body = body.collect().await.map_err(|error| ClientError::Lost(error.to_string()))?.to_bytes();
+            // As an HTTP client does for a body that is at hand.
+            let mut head = head;
+            head.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
             let (answer, wait) = oneshot::channel();
             wires.call(from, Request::from_parts(head, body), answer);
             let answered = wait.await.unwrap_or_else(|_| Err(ClientError::Lost("the connection broke".into())));
