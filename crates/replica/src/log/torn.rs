@@ -2,10 +2,11 @@
 //! not, in any order.
 //!
 //! `raft-log` cuts off a last record that is short, or followed by nothing but zeros; a lost sector with later ones intact is
-//! damage to it, and the node would never start again. Here that case is told from damage. A log file only grows, so a lost
-//! sector reads as zeros. If a whole sector of the first record that does not decode, or that record's whole part of a
-//! sector, is zeros, the record is torn: no sync ever covered it, so none covered anything behind it, and nobody was told of
-//! any of it. The file is cut there. Everything else stays damage, and stops the node.
+//! damage to it, and so is a record of which only the beginning is there; the node would never start again. Here these cases
+//! are told from damage. A log file only grows, so what was lost reads as zeros. If a whole sector of the first record that
+//! does not decode, or that record's whole part of a sector, is zeros, or if there is nothing but zeros from within it to the end
+//! of the file, the record is torn: no sync ever covered it, so none covered anything behind it, and nobody was told of any
+//! of it. The file is cut there. Everything else stays damage, and stops the node.
 //!
 //! The price, which etcd pays alike: a bit that rots in a record of the newest file which holds a whole sector of zeros by
 //! itself is taken for a torn one.
@@ -58,7 +59,8 @@ fn first_damage(config: &Arc<Config>) -> io::Result<Option<(ChunkId, u64)>> {
             (last, sound) = (Some(chunk), 0);
         }
         match record {
-            Ok((segment, _)) => sound = segment.end().0 - chunk.offset(),
+            // Counted from the beginning of its file.
+            Ok((segment, _)) => sound = segment.end().0,
             Err(_) => damaged = damaged.or(Some((chunk, sound))),
         }
         Ok(())
@@ -78,7 +80,11 @@ fn is_torn(file: &[u8], at: usize) -> bool {
         }
         Some(_) | None => SMALL_RECORD_BYTES,
     };
-    let record = &record[..length.min(record.len())];
+    let (record, behind) = record.split_at(length.min(record.len()));
+    // A record ends with its checksum, which is not zero.
+    if behind.iter().all(|byte| *byte == 0) && file.ends_with(&[0; CHECKSUM_BYTES]) {
+        return true;
+    }
     let (first, rest) = record.split_at(record.len().min(SECTOR - at % SECTOR));
     [first].into_iter().chain(rest.chunks(SECTOR)).any(|part| !part.is_empty() && part.iter().all(|byte| *byte == 0))
 }
@@ -99,6 +105,9 @@ mod tests {
     use std::{os::unix::fs::FileExt as _, path::Path};
     use tempfile::TempDir;
 
+    /// At 3 KiB each, more than one file of 64 KiB.
+    const LAST: u64 = 30;
+
     async fn open(dir: &Path) -> io::Result<LogStore> {
         LogStore::open(dir, 64 << 10, Box::new(|_| Ok(()))).await
     }
@@ -112,12 +121,14 @@ mod tests {
         log.get_log_state().await.expect("readable").last_log_id.map(|id| id.index())
     }
 
-    /// Three entries; then the bytes of the newest file from `before_end` before its end on are changed.
+    /// Entries for more than one file; then the bytes of the newest from `before_end` before its end on are changed.
     async fn damaged(dir: &Path, before_end: u64, bytes: &[u8]) {
         let mut log = open(dir).await.expect("a log");
-        log.blocking_append((1..=3).map(entry)).await.expect("appended");
+        log.blocking_append((1..=LAST).map(entry)).await.expect("appended");
         drop(log);
         let files = crate::store::files::children(dir).expect("listable");
+        let logs = || files.iter().filter(|path| path.extension().is_some_and(|e| e == "wal"));
+        assert!(logs().count() > 1, "one file only");
         let newest = files.iter().rfind(|path| path.extension().is_some_and(|e| e == "wal")).expect("a log file");
         let file = OpenOptions::new().write(true).open(newest).expect("writable");
         let end = file.metadata().expect("a length").len();
@@ -126,8 +137,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_record_that_lost_a_sector_is_cut_off_with_all_behind_it_and_the_log_goes_on() {
-        // Of the last record a middle sector; of the second one a sector, with the third intact behind it.
-        for (before_end, left) in [(2000, 2), (5000, 1)] {
+        // Of the last record a middle sector; of the one before it a sector, with the last intact behind it.
+        for (before_end, left) in [(2000, LAST - 1), (5000, LAST - 2)] {
             let dir = TempDir::new().expect("a directory");
             damaged(dir.path(), before_end, &[0; SECTOR]).await;
             let mut log = open(dir.path()).await.expect("a torn tail is no damage");
@@ -146,6 +157,15 @@ mod tests {
             assert!(open(dir.path()).await.is_err());
             assert!(open(dir.path()).await.is_err(), "and stays so");
         }
+    }
+
+    #[test]
+    fn a_record_of_which_only_the_beginning_is_there_is_torn() {
+        let mut file = vec![0; 300];
+        file[10..20].fill(7);
+        assert!(is_torn(&file, 10));
+        file[299] = 1;
+        assert!(!is_torn(&file, 10), "something follows it");
     }
 
     #[test]
