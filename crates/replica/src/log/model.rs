@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 /// Small files, so that writes cross from one to the next.
 const FILE_BYTES: usize = 4 << 10;
+/// What a disk writes whole or not at all. Bytes.
+const SECTOR: u64 = 512;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -69,13 +71,25 @@ struct World {
     may_hold: Vec<Holds>,
     /// Lengths of the files when the last sync was acknowledged.
     synced: BTreeMap<String, u64>,
+    /// The files that were there before the last purge.
+    before_purge: Vec<String>,
+    /// The index of the last entry that was committed.
+    committed: Option<u64>,
     term: u64,
 }
 
 impl World {
     async fn new() -> Self {
         let dir = TempDir::new().expect("a directory");
-        let mut world = Self { dir, log: None, may_hold: vec![Holds::default()], synced: BTreeMap::new(), term: 1 };
+        let mut world = Self {
+            dir,
+            log: None,
+            may_hold: vec![Holds::default()],
+            synced: BTreeMap::new(),
+            before_purge: Vec::new(),
+            committed: None,
+            term: 1,
+        };
         world.open().await;
         world
     }
@@ -83,6 +97,7 @@ impl World {
     async fn open(&mut self) {
         let opened = LogStore::open(self.dir.path(), FILE_BYTES, Box::new(|_| Ok(()))).await;
         self.log = Some(opened.expect("the log opens"));
+        self.before_purge.clear();
         self.acknowledged();
     }
 
@@ -128,11 +143,27 @@ impl World {
         }
     }
 
+    /// Votes; whatever was written before is synced with it.
+    async fn vote(&mut self) -> Vote {
+        self.term += 1;
+        let vote = Vote::new(self.term, 1);
+        let mut holds = self.now();
+        holds.vote = Some(vote);
+        self.may_hold.push(holds);
+        self.log().save_vote(&vote).await.expect("saved");
+        self.acknowledged();
+        vote
+    }
+
     async fn change(&mut self, step: &Step) {
         let mut holds = self.now();
         match *step {
             Step::Truncate { back } => {
                 let Some(last) = holds.last().filter(|_| holds.entries.len() as u64 > back) else { return };
+                // What is committed is never cut off.
+                if self.committed.is_some_and(|committed| last.index() < committed + back) {
+                    return;
+                }
                 while holds.last().is_some_and(|id| id.index() > last.index() - back) {
                     holds.entries.pop_back();
                 }
@@ -143,20 +174,20 @@ impl World {
             Step::Purge { ahead } => {
                 let at = usize::try_from(ahead).expect("few");
                 let Some(upto) = holds.entries.get(at).map(|entry| entry.log_id) else { return };
+                // Only what is applied is purged, and so what was synced long ago.
+                holds.vote = Some(self.vote().await);
+                self.before_purge = self.lengths().into_keys().collect();
                 holds.entries.drain(..=at);
                 holds.purged = Some(upto);
                 self.log().purge(upto).await.expect("purged");
             }
             Step::Vote => {
-                self.term += 1;
-                let vote = Vote::new(self.term, 1);
-                holds.vote = Some(vote);
-                self.may_hold.push(holds);
-                self.log().save_vote(&vote).await.expect("saved");
-                return self.acknowledged();
+                self.vote().await;
+                return;
             }
             Step::Commit => {
                 let last = holds.last();
+                self.committed = self.committed.max(last.map(|id| id.index()));
                 return self.log().save_committed(last).await.expect("saved");
             }
             Step::Append { .. } | Step::Crash { .. } | Step::Kill => return,
@@ -167,6 +198,10 @@ impl World {
     /// Cuts what was not synced.
     fn lose(&mut self, kept: u64, zeros: bool) {
         let lengths = self.lengths();
+        if self.before_purge.iter().any(|name| !lengths.contains_key(name)) {
+            // A file goes only when the purge is on stable storage, and what was written before it too.
+            return self.acknowledged();
+        }
         let synced = |name: &String| self.synced.get(name).copied().unwrap_or(0);
         let unsynced: u64 = lengths.iter().map(|(name, len)| len.saturating_sub(synced(name))).sum();
         let mut left = unsynced * kept / 256;
@@ -179,6 +214,8 @@ impl World {
                 continue;
             }
             let file = fs::OpenOptions::new().write(true).open(path).expect("writable");
+            // A file that kept its length lost whole sectors, or what was added to one since it was synced.
+            let keep = if zeros && keep < *len { synced(name).min(*len).max(keep / SECTOR * SECTOR) } else { keep };
             file.set_len(keep).expect("cut");
             if zeros && keep < *len {
                 file.set_len(*len).expect("extended");

@@ -8,6 +8,9 @@
 //! of the file, the record is torn: no sync ever covered it, so none covered anything behind it, and nobody was told of any
 //! of it. The file is cut there. Everything else stays damage, and stops the node.
 //!
+//! A tail torn across two files, the newer of which is there while the older lost its end, is not told from damage: such a node
+//! must be replaced.
+//!
 //! The price, which etcd pays alike: a bit that rots in a record of the newest file which holds a whole sector of zeros by
 //! itself is taken for a torn one.
 
