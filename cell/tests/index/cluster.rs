@@ -165,6 +165,8 @@ impl Cluster {
             match node.index.submit(envelope, until).await {
                 Ok(outcome) => return outcome,
                 Err(SubmitError::NotExecuted(why)) => assert!(now() < until, "{why}"),
+                // What request ids are for: a connection to a leader that dies says nothing, and asking again is safe.
+                Err(SubmitError::Unknown(why)) if request.is_some() => assert!(now() < until, "{why}"),
                 Err(error) => panic!("{error}"),
             }
             tokio::time::sleep(LOOK).await;
