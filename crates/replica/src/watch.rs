@@ -4,7 +4,7 @@
 
 use crate::{
     handle::Status,
-    limits::{LOG_CHECKPOINTS_KEPT, LOG_MARK_EVERY, MEASURE_EVERY, PURGE_BATCH},
+    limits::{LOG_CHECKPOINTS_KEPT, LOG_MARK_EVERY, MEASURE_EVERY},
     medium::Log,
     membership::Members,
     network::Served,
@@ -82,7 +82,7 @@ impl Watcher {
             let end = now.last_log_index.map_or(0, |index| index + 1);
             if kept.mark(at, end, appended) {
                 let upto = kept.spare(at).min(position(now.snapshot.as_ref()));
-                if upto >= purged + PURGE_BATCH {
+                if upto > purged {
                     purged = upto;
                     if let Err(error) = self.raft.trigger().purge_log(upto - 1).await {
                         tracing::warn!(%error, "the log is not purged: consensus has stopped");
