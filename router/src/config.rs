@@ -50,11 +50,11 @@ mod tests {
     use super::*;
 
     const GOOD: &str = r#"
-        data = "/tmp/router"
+        data = "/d/router"
         s3 = "127.0.0.1:9000"
         admin = "127.0.0.1:9001"
         control_plane = ["127.0.0.1:9002"]
-        control_plane_token_file = "/tmp/router.token"
+        control_plane_token_file = "/d/router.token"
     "#;
 
     fn check(text: &str) -> Result<(), String> {
