@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bulkhead_cell::{config::Config, limits, node::Node};
 use bulkhead_service::{
-    Env, fail_point, shutdown,
+    Env, fail_point, open_files, shutdown,
     telemetry::{self, Identity},
 };
 use clap::Parser;
@@ -38,6 +38,7 @@ async fn run(mut config: Config) -> anyhow::Result<()> {
         ("node", config.file.node.to_string()),
     ];
     let telemetry = telemetry::init(&env, &config.file.telemetry, &Identity { service: "bulkhead-cell", labels })?;
+    open_files::raise()?;
     let node = Node::start(config, env.clone(), telemetry.metrics()).await.context("the node did not start")?;
     let end = tokio::select! {
         requested = shutdown::requested() => requested.map_err(Into::into),

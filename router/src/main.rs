@@ -5,7 +5,7 @@ use bulkhead_router::config::Config;
 use bulkhead_service::{
     Env,
     config::load,
-    shutdown,
+    open_files, shutdown,
     telemetry::{self, Identity},
 };
 use clap::Parser;
@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let env = Env::system();
     let identity = Identity { service: "bulkhead-router", labels: Vec::new() };
     let telemetry = telemetry::init(&env, &config.telemetry, &identity)?;
+    open_files::raise()?;
     let started = bulkhead_router::start(env, &config, telemetry.metrics()).await?;
     shutdown::requested().await.context("waiting for a signal")?;
     started.stop().await;

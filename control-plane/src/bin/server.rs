@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bulkhead_control_plane::{config::Config, node::Node};
 use bulkhead_service::{
-    Env, config,
+    Env, config, open_files,
     telemetry::{self, Identity},
 };
 use clap::Parser;
@@ -28,6 +28,7 @@ async fn main() -> anyhow::Result<()> {
     let labels = vec![("node", config.node.to_string()), ("az", config.az.to_string())];
     let identity = Identity { service: "bulkhead-control-plane", labels };
     let telemetry = telemetry::init(&env, &config.telemetry, &identity).context("telemetry")?;
+    open_files::raise()?;
     let node = Node::start(config, env, telemetry.metrics()).await.inspect_err(|error| {
         tracing::error!(%error, "the node does not start");
     })?;

@@ -10,6 +10,7 @@ pub mod fail_point;
 pub mod health;
 pub mod http;
 pub mod limits;
+pub mod open_files;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

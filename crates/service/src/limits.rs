@@ -43,6 +43,9 @@ pub const ANSWER_BYTES_MAX: usize = 128 << 20;
 /// The shortest bearer token: 128 bits in hex.
 pub const TOKEN_CHARACTERS_MIN: usize = 32;
 
+/// With fewer open files than this a server warns: a cell node's index alone keeps up to 512, a router a socket per connection.
+pub const OPEN_FILES_LEAST: u64 = 4_096;
+
 /// How often observations are folded into histograms, whether or not anybody scrapes.
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// For one export of spans, and for the last one at shutdown.

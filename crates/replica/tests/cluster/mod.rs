@@ -77,7 +77,7 @@ pub fn value(view: &View, key: &str) -> Option<String> {
 }
 
 /// Between two looks at a condition.
-const LOOK: Duration = Duration::from_millis(5);
+pub const LOOK: Duration = Duration::from_millis(5);
 
 #[expect(clippy::disallowed_methods, reason = "these tests run in real time")]
 pub fn now() -> Instant {

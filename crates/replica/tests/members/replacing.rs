@@ -1,6 +1,6 @@
 //! Nodes come and go: the lead is handed over, voters are replaced, a wiped node is not its former self.
 
-use crate::cluster::{Cluster, PATIENCE, appended, deadline, now, put, value};
+use crate::cluster::{Cluster, LOOK, PATIENCE, appended, deadline, now, put, value};
 use bulkhead_model::NodeId;
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -17,7 +17,7 @@ async fn set_voters(cluster: &Cluster, voters: &[u64]) {
             Ok(()) => return,
             Err(error) => assert!(now() < until, "{error}"),
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
@@ -32,7 +32,7 @@ async fn add_learner(cluster: &mut Cluster, id: u64) {
             Ok(()) => break,
             Err(error) => assert!(now() < until, "{error}"),
         }
-        tokio::task::yield_now().await;
+        tokio::time::sleep(LOOK).await;
     }
     let leader = cluster.leader().await;
     let reached = cluster.node(leader.0).replica.status().applied;
