@@ -20,7 +20,7 @@ use bulkhead_service::{
 use http::Method;
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 use tempfile::TempDir;
@@ -71,7 +71,7 @@ fn config(dir: &Path, node: u64) -> Config {
         token_file: token("admin.token", ADMIN),
         machine_token_file: token("machine.token", "machine-machine-machine-machine-machine"),
         peer_token_file: Some(token("peer.token", "peer-peer-peer-peer-peer-peer-peer-peer")),
-        blueprints: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../blueprints"),
+        blueprints: "../blueprints".into(),
         members: members(),
         provision: Provision { local },
         telemetry: TelemetryConfig::default(),

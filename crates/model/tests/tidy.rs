@@ -55,8 +55,11 @@ impl Source {
     }
 }
 
+/// As cargo runs this: in its package. Where it was compiled may be another clone, which shares what is built.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace root exists")
+    let root = Path::new("../..").canonicalize().expect("the workspace root exists");
+    assert!(root.join("Cargo.lock").exists(), "{} is not the workspace", root.display());
+    root
 }
 
 fn sources() -> Vec<Source> {

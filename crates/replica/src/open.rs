@@ -16,13 +16,13 @@ use crate::{
     propose::{Leader, Leading, Proposals, leader},
     reads::{self, Confirmed, Reads},
     snapshot::Checkpoints,
-    store::{Store, files},
+    store::{Make, Store, files},
     types::{Raft, position},
     version::{self, Gate, Raiser},
     watch::Watcher,
 };
 use bulkhead_model::NodeId;
-use bulkhead_service::{Env, auth::Token};
+use bulkhead_service::{Env, auth::Token, directory};
 use openraft::{SnapshotPolicy, storage::RaftLogStorage};
 use std::{
     fs::{self, File},
@@ -125,7 +125,7 @@ impl Disk {
         let lies = medium.clone();
         let opened = env.tasks.blocking(move || {
             let log = dir.join("log");
-            fs::create_dir_all(&dir).map_err(failed("the directory"))?;
+            directory::make(&dir).map_err(failed("the directory"))?;
             let lock = identity::lock(&dir)?;
             let life = identity::find(&dir, node)?;
             fs::create_dir_all(&log).map_err(failed("the log's directory"))?;
@@ -133,7 +133,9 @@ impl Disk {
                 // A directory without a log is not taken for a node that has lived.
                 fs::write(log.join("memory.log"), "").map_err(failed("the log's directory"))?;
             }
-            let store = Store::open(dir.join("state"), families, cache_bytes, lies).map_err(failed("the state"))?;
+            let may = if life.is_some() { Make::Nothing } else { Make::Absent };
+            let store =
+                Store::open(dir.join("state"), families, cache_bytes, lies, may).map_err(failed("the state"))?;
             let checkpoints = Checkpoints::open(&dir).map_err(failed("the checkpoints"))?;
             files::sync(&dir).map_err(failed("the directory"))?;
             Ok((Arc::new(store), Arc::new(checkpoints), log, life, lock))

@@ -5,6 +5,7 @@
 pub mod auth;
 pub mod client;
 pub mod config;
+pub mod directory;
 pub mod env;
 pub mod fail_point;
 pub mod health;

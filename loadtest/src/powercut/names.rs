@@ -130,39 +130,35 @@ impl Names {
                 change.apply(&mut self.durable);
             }
         }
-        let reached = self.reached(&self.durable);
+        let reached = reached([ROOT].into_iter(), &[&self.durable]);
         self.durable.retain(|dir, _| reached.contains(dir));
         self.seen = self.durable.clone();
         losses
     }
 
-    /// Everything that a process may still reach, or find after a cut.
+    /// Everything that a process may still reach, or find after a cut: whichever of the unsynced changes take effect, what leads
+    /// there is a name that is seen, durable or pending.
     pub fn needed(&self) -> BTreeSet<Ino> {
-        let mut needed = self.reached(&self.seen);
-        needed.extend(self.reached(&self.durable));
-        for change in &self.pending {
-            match change {
-                Change::Add { ino, .. } | Change::Move { ino, .. } => {
-                    needed.insert(*ino);
-                }
-                Change::Remove { .. } => {}
-            }
-        }
-        needed
+        let named = self.pending.iter().filter_map(|change| match change {
+            Change::Add { ino, .. } | Change::Move { ino, .. } => Some(*ino),
+            Change::Remove { .. } => None,
+        });
+        reached(named.chain([ROOT]), &[&self.seen, &self.durable])
     }
+}
 
-    fn reached(&self, dirs: &BTreeMap<Ino, Entries>) -> BTreeSet<Ino> {
-        let mut reached = BTreeSet::from([ROOT]);
-        let mut open = vec![ROOT];
-        while let Some(dir) = open.pop() {
-            for ino in dirs.get(&dir).into_iter().flat_map(Entries::values) {
-                if reached.insert(*ino) {
-                    open.push(*ino);
-                }
+/// All that `from` lead to, through the entries of either state of the directories.
+fn reached(from: impl Iterator<Item = Ino>, states: &[&BTreeMap<Ino, Entries>]) -> BTreeSet<Ino> {
+    let mut open: Vec<Ino> = from.collect();
+    let mut reached: BTreeSet<Ino> = open.iter().copied().collect();
+    while let Some(dir) = open.pop() {
+        for ino in states.iter().filter_map(|dirs| dirs.get(&dir)).flat_map(Entries::values) {
+            if reached.insert(*ino) {
+                open.push(*ino);
             }
         }
-        reached
     }
+    reached
 }
 
 #[cfg(test)]
@@ -254,5 +250,16 @@ mod tests {
         names.sync(DIR);
         names.cut(&mut StdRng::seed_from_u64(1));
         assert_eq!(names.entries(3).map(Entries::len), Some(1));
+    }
+
+    #[test]
+    fn what_a_directory_held_durably_is_needed_while_its_own_name_is_not_durable() {
+        let mut names = Names::new();
+        names.make_directory(3);
+        names.add(ROOT, "dir", 3);
+        names.add(3, "file", 10);
+        names.sync(3);
+        names.remove(3, "file");
+        assert!(names.needed().contains(&10), "a cut may keep the directory and undo the removal");
     }
 }

@@ -1,6 +1,7 @@
 //! A directory of a real file system.
 
 use super::{Disk, DiskFile};
+use bulkhead_service::directory;
 use parking_lot::Mutex;
 use rustix::fs::{Advice, FallocateFlags, FlockOperation};
 use std::{
@@ -31,10 +32,7 @@ impl RealDisk {
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`] when another process has it.
     pub fn open(dir: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(dir)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
-        }
+        directory::make(dir)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         Ok(Self { dir: dir.to_owned(), entries: Mutex::new(File::open(dir)?), _lock: lock })

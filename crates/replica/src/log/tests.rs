@@ -6,7 +6,7 @@ use crate::{
     machine::{Applied, Family, Machine, Reader, StoreError},
     medium::Medium,
     snapshot::Checkpoints,
-    store::Store,
+    store::{Make, Store},
     types::Command,
 };
 use bulkhead_service::env::Tasks;
@@ -37,7 +37,8 @@ impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Fresh {
     async fn build(&self) -> Result<(TempDir, LogStore, StateMachine), StorageError<TypeConfig>> {
         let dir = TempDir::new().expect("a directory");
         let machine = Arc::new(Nowhere);
-        let store = Store::open(dir.path().join("state"), machine.families(), 1 << 20, Medium::Files).expect("a state");
+        let store = Store::open(dir.path().join("state"), machine.families(), 1 << 20, Medium::Files, Make::Absent)
+            .expect("a state");
         let checkpoints = Checkpoints::open(dir.path()).expect("checkpoints");
         let log = open(dir.path()).await;
         let (store, checkpoints, tasks) = (Arc::new(store), Arc::new(checkpoints), Tasks::default());

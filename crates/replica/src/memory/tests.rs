@@ -6,7 +6,7 @@ use crate::{
     machine::{Applied, Machine},
     medium::Medium,
     snapshot::Checkpoints,
-    store::Store,
+    store::{Make, Store},
     types::{Command, Entry, LogId, TypeConfig},
 };
 use bulkhead_service::{Env, env::Rng};
@@ -50,7 +50,7 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, TempDir> for Fresh {
 
 fn state(dir: &TempDir, disk: &MemoryDisk) -> Store {
     let medium = Medium::Memory(disk.clone());
-    Store::open(dir.path().join("state"), &[FAMILY], 0, medium).expect("a state")
+    Store::open(dir.path().join("state"), &[FAMILY], 0, medium, Make::Absent).expect("a state")
 }
 
 #[test]

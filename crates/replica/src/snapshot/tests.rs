@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     machine::{Family, Reader},
     medium::Medium,
-    store::Store,
+    store::{Make, Store},
     types::{LogId, Vote},
 };
 use bulkhead_service::env::Tasks;
@@ -21,7 +21,8 @@ fn id(index: u64) -> LogId {
 }
 
 fn state(dir: &TempDir, index: u64) -> Store {
-    let store = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files).expect("a state");
+    let store =
+        Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files, Make::Absent).expect("a state");
     let database = store.database();
     let mut batch = database.batch();
     database.put(&mut batch, LARGE, b"k", &vec![7; 300_000]).expect("a family");
@@ -80,7 +81,7 @@ async fn a_checkpoint_arrives_whole_and_can_be_installed() {
     let receiving = Checkpoints::open(to.path()).expect("checkpoints");
     let (vote, received) = receive(&receiving, &Tasks::default(), sent.as_slice()).await.expect("received");
     assert_eq!((vote, received.applied().last), (Vote::new_committed(1, 1), Some(id(5))));
-    let other = Store::open(to.path().join("state"), &FAMILIES, 1 << 20, Medium::Files).expect("a state");
+    let other = Store::open(to.path().join("state"), &FAMILIES, 1 << 20, Medium::Files, Make::Absent).expect("a state");
     other.replace(&received.database(), Some(&id(5))).expect("installed");
     drop(received);
     assert!(names(&to.path().join("incoming")).is_empty(), "it was copied and is not needed");

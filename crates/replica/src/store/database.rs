@@ -2,7 +2,7 @@
 //!
 //! The applied log id and membership lie in a family of this crate's own and change in the same write as the state.
 
-use super::{AppliedState, files::Doomed};
+use super::{AppliedState, engine::Make, files::Doomed};
 use crate::{
     limits::{BLOB_BYTES_MIN, MEMTABLE_BYTES_MAX, OPEN_FILES_MAX, STATE_WAL_BYTES_MAX},
     machine::{Cursor, Family, Reader, StoreError},
@@ -32,10 +32,12 @@ pub(crate) struct Rocks {
 }
 
 impl Rocks {
-    /// Opens the database in `dir`, making it when absent.
-    pub fn open(dir: PathBuf, families: &[Family], cache_bytes: usize) -> Result<Self, StoreError> {
+    /// Opens the database in `dir`. An absent one is made, if that `may` be.
+    pub fn open(dir: PathBuf, families: &[Family], cache_bytes: usize, may: Make) -> Result<Self, StoreError> {
         let cache = Cache::new_lru_cache(cache_bytes);
-        let db = DB::open_cf_descriptors(&database_options(), &dir, descriptors(families, &cache)).map_err(failed)?;
+        let mut options = database_options();
+        options.create_if_missing(may == Make::Absent);
+        let db = DB::open_cf_descriptors(&options, &dir, descriptors(families, &cache)).map_err(failed)?;
         Ok(Self { db, dir: Doomed::new(dir) })
     }
 
@@ -43,7 +45,6 @@ impl Rocks {
     pub fn peek(dir: &Path, families: &[Family]) -> Result<AppliedState, StoreError> {
         let cache = Cache::new_lru_cache(0);
         let mut options = database_options();
-        options.create_if_missing(false);
         options.create_missing_column_families(false);
         let db =
             DB::open_cf_descriptors_read_only(&options, dir, descriptors(families, &cache), false).map_err(failed)?;
@@ -188,7 +189,6 @@ pub(super) fn decode<T: serde::de::DeserializeOwned>(what: &'static str, bytes: 
 
 fn database_options() -> Options {
     let mut options = Options::default();
-    options.create_if_missing(true);
     options.create_missing_column_families(true);
     options.set_wal_recovery_mode(DBRecoveryMode::PointInTime);
     options.set_db_write_buffer_size(MEMTABLE_BYTES_MAX);

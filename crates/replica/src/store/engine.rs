@@ -19,6 +19,15 @@ pub(crate) enum Database {
     Memory(MemoryDatabase),
 }
 
+/// What may be done about a database that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// An empty one is made in its place: its node begins its life.
+    Absent,
+    /// It is an error. Its commands may be in no log any more.
+    Nothing,
+}
+
 /// Changes that are written all or none.
 pub(crate) enum Batch {
     Rocks(WriteBatch),
@@ -26,11 +35,17 @@ pub(crate) enum Batch {
 }
 
 impl Database {
-    /// Opens the database in `dir`, making it when absent.
-    pub fn open(dir: PathBuf, families: &[Family], cache_bytes: usize, medium: &Medium) -> Result<Self, StoreError> {
+    /// Opens the database in `dir`. An absent one is made, if that `may` be.
+    pub fn open(
+        dir: PathBuf,
+        families: &[Family],
+        cache_bytes: usize,
+        medium: &Medium,
+        may: Make,
+    ) -> Result<Self, StoreError> {
         match medium {
-            Medium::Files => Ok(Self::Rocks(Arc::new(Rocks::open(dir, families, cache_bytes)?))),
-            Medium::Memory(disk) => Ok(Self::Memory(MemoryDatabase::open(dir, disk)?)),
+            Medium::Files => Ok(Self::Rocks(Arc::new(Rocks::open(dir, families, cache_bytes, may)?))),
+            Medium::Memory(disk) => Ok(Self::Memory(MemoryDatabase::open(dir, disk, may)?)),
         }
     }
 

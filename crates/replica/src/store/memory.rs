@@ -8,6 +8,7 @@
 use super::{
     AppliedState,
     database::{APPLIED, MEMBERSHIP, OWN, VERSION, decode, encode},
+    engine::Make,
     files::Doomed,
 };
 use crate::{
@@ -37,11 +38,15 @@ pub(crate) struct MemoryDatabase {
 }
 
 impl MemoryDatabase {
-    /// Opens what `disk` has kept of the database in `dir`, or begins it with the checkpoint that lies there.
-    pub fn open(dir: PathBuf, disk: &MemoryDisk) -> Result<Self, StoreError> {
+    /// Opens what `disk` has kept of the database in `dir`, or begins it with the checkpoint that lies there. An absent one is
+    /// made, if that `may` be.
+    pub fn open(dir: PathBuf, disk: &MemoryDisk, may: Make) -> Result<Self, StoreError> {
         let kept = fs::read_to_string(dir.join(LIVE)).ok().and_then(|text| text.parse().ok());
         let number = match kept {
             Some(number) => number,
+            None if may == Make::Nothing && !Self::is_in(&dir) => {
+                return Err(corrupt(format!("there is no database in {}", dir.display())));
+            }
             None => {
                 fs::create_dir_all(&dir).map_err(|error| failed(&dir, &error))?;
                 let base = if Self::is_in(&dir) { load(&dir)? } else { MemoryStore::default() };

@@ -23,7 +23,7 @@ mod memory;
 mod overlay;
 mod view;
 
-pub(crate) use engine::Database;
+pub(crate) use engine::{Database, Make};
 pub(crate) use overlay::Overlay;
 pub use view::View;
 
@@ -33,7 +33,7 @@ use crate::{
     types::{LogId, StoredMembership, position},
     version,
 };
-use bulkhead_service::fail_point::FailPoint;
+use bulkhead_service::{directory, fail_point::FailPoint};
 use parking_lot::{Mutex, RwLock};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -78,23 +78,26 @@ impl Default for AppliedState {
 }
 
 impl Store {
-    /// Opens the current generation below `dir`, making the first one in an empty directory.
+    /// Opens the current generation below `dir`. The first one is made in an empty directory, if that `may` be.
     /// Generations that are not current are what a crash left of an installation; they are deleted.
     pub fn open(
         dir: PathBuf,
         families: &'static [Family],
         cache_bytes: usize,
         medium: Medium,
+        may: Make,
     ) -> Result<Self, StoreError> {
-        fs::create_dir_all(&dir).map_err(|error| failed("make", &dir, &error))?;
+        directory::make(&dir).map_err(|error| failed("make", &dir, &error))?;
         let name = current_name(&dir)?;
         for entry in files::children(&dir).map_err(|error| failed("list", &dir, &error))? {
             if entry.is_dir() && entry.file_name().is_some_and(|found| found != name.as_str()) {
                 fs::remove_dir_all(&entry).map_err(|error| failed("delete", &entry, &error))?;
             }
         }
-        let database = Database::open(dir.join(&name), families, cache_bytes, &medium)?;
+        let database = Database::open(dir.join(&name), families, cache_bytes, &medium, may)?;
         database.sync()?;
+        // The name of the first generation, which RocksDB made: what is in it is nothing without.
+        files::sync(&dir).map_err(|error| failed("sync", &dir, &error))?;
         let found = database.applied()?;
         let at = position(found.last.as_ref());
         Ok(Self {
@@ -171,7 +174,7 @@ impl Store {
         let dir = self.dir.join(&name);
         let database = files::link(checkpoint, &dir)
             .map_err(|error| failed("copy a checkpoint to", &dir, &error))
-            .and_then(|()| Database::open(dir.clone(), self.families, self.cache_bytes, &self.medium))?;
+            .and_then(|()| Database::open(dir.clone(), self.families, self.cache_bytes, &self.medium, Make::Nothing))?;
         let AppliedState { last: applied, version, .. } = database.applied()?;
         if applied.as_ref() != expected {
             database.doom();

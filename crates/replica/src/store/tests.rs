@@ -10,7 +10,7 @@ const LARGE: Family = Family { index: 1, name: "large", large_values: true };
 static FAMILIES: [Family; 2] = [PLAIN, LARGE];
 
 fn open(dir: &TempDir) -> Store {
-    Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files).expect("a state")
+    Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files, Make::Absent).expect("a state")
 }
 
 fn id(index: u64) -> LogId {
@@ -115,8 +115,20 @@ fn a_state_without_its_pointer_is_damage_and_not_a_beginning() {
     let dir = TempDir::new().expect("a directory");
     drop(open(&dir));
     std::fs::remove_file(dir.path().join("state/CURRENT")).expect("removed");
-    let reopened = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files);
+    let reopened = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files, Make::Absent);
     assert!(matches!(reopened.map(drop), Err(StoreError::Corrupt { .. })));
+}
+
+#[test]
+fn a_generation_that_is_gone_is_damage_to_a_node_that_has_lived() {
+    let dir = TempDir::new().expect("a directory");
+    drop(open(&dir));
+    fs::remove_dir_all(dir.path().join("state/g-0000000001")).expect("removed");
+    let reopened = Store::open(dir.path().join("state"), &FAMILIES, 1 << 20, Medium::Files, Make::Nothing);
+    assert!(
+        matches!(reopened.map(drop), Err(StoreError::Store(_))),
+        "not an empty state under a log that may be purged"
+    );
 }
 
 #[test]
@@ -146,7 +158,10 @@ fn a_crash_at_any_step_of_an_installation_leaves_the_old_state_or_the_new_one_wh
         ("all files", false, |copy, state| files::link(copy, &state.join("g-0000000002")).expect("linked")),
         ("opened", false, |copy, state| {
             files::link(copy, &state.join("g-0000000002")).expect("linked");
-            drop(Database::open(state.join("g-0000000002"), &FAMILIES, 1 << 20, &Medium::Files).expect("whole"));
+            drop(
+                Database::open(state.join("g-0000000002"), &FAMILIES, 1 << 20, &Medium::Files, Make::Nothing)
+                    .expect("whole"),
+            );
         }),
         ("a pointer that is not in place", false, |copy, state| {
             files::link(copy, &state.join("g-0000000002")).expect("linked");
