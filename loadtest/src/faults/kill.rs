@@ -38,7 +38,8 @@ impl Victim {
         let not_running = || KillError::NotRunning(row.name.clone());
         let pid = row.pid.filter(|_| row.alive).ok_or_else(not_running)?;
         let started = machine::process(pid).ok_or_else(not_running)?.started;
-        let command_line = machine::command_line(pid).unwrap_or_default();
+        // A process that is ending, or has ended and was not waited for, has none any more.
+        let command_line = machine::command_line(pid).filter(|line| !line.is_empty()).ok_or_else(not_running)?;
         if row.argv.is_empty() || command_line != row.argv {
             return Err(KillError::Another { name: row.name.clone(), pid });
         }
@@ -112,6 +113,18 @@ mod tests {
         victim.gone(Duration::from_secs(5)).await.expect("it dies");
         child.wait().expect("it is our child");
         assert!(matches!(victim.kill(), Err(KillError::Another { .. })), "a dead pid is not touched again");
+    }
+
+    #[tokio::test]
+    async fn what_is_left_of_a_process_is_not_running() {
+        let mut child = sleeper().await;
+        let pid = child.id();
+        child.kill().expect("it is our child, and lives");
+        let emptied = async || machine::command_line(pid).is_none_or(|line| line.is_empty());
+        assert!(clock::wait_until(Duration::from_secs(5), emptied).await);
+        let identified = Victim::identify(&row(pid, &["sleep", "100"]));
+        assert!(matches!(identified, Err(KillError::NotRunning(_))), "{identified:?}");
+        child.wait().expect("it is our child");
     }
 
     #[tokio::test]
