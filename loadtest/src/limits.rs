@@ -60,3 +60,13 @@ pub const CUT_FOR: Duration = Duration::from_secs(20);
 pub const PARTITION_GAP_MAX: Duration = Duration::from_secs(15);
 /// Rounds on one private cluster, before the next begins.
 pub const ROUNDS_PER_CLUSTER: usize = 40;
+/// Requests of one account that may wait for a connection; more are counted as never sent.
+pub const QUEUE_MAX: usize = 50_000;
+/// The longest the thread that hands out requests sleeps before it looks whether it is to stop.
+pub const CLOCKWORK_SLEEP_MAX: Duration = Duration::from_millis(50);
+/// Parts of multipart uploads in a workload: the smallest S3 allows. Bytes.
+pub const MULTIPART_PART_BYTES: u64 = 5 << 20;
+/// Connections that fill one account before a run.
+pub const FILL_CONNECTIONS: u32 = 8;
+/// A writer that is told to slow down while it fills tries again this often.
+pub const FILL_TRIES: u32 = 100;

@@ -1,6 +1,8 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
-use bulkhead_loadtest::scenario::{bench, bigobject, crash, drill, listing, partition, powercut, racers, rounds};
+use bulkhead_loadtest::scenario::{
+    bench, bigobject, crash, drill, listing, load, null, partition, powercut, racers, rounds,
+};
 use clap::{Parser, Subcommand};
 
 #[global_allocator]
@@ -28,6 +30,10 @@ enum Command {
     Powercut(rounds::Options),
     /// Many writers race for one key; exactly one may win
     Racers(racers::Racers),
+    /// A workload in an open loop: throughput, and latency from when each request was due
+    Load(load::Load),
+    /// A server that does nothing but answer, to find the load test's own ceiling
+    Null(null::Null),
     /// Upload and download one large object, and watch the servers' memory
     Bigobject(bigobject::BigObject),
     /// List many keys, plain and by delimiter, and count what the cell touched
@@ -53,6 +59,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Powercut(options) => powercut::run(&options).await,
         Command::Racers(racers) => racers::run(&racers).await,
         Command::Bigobject(big) => bigobject::run(&big).await,
+        Command::Load(load) => load::run(&load).await,
+        Command::Null(null) => null::run(&null).await,
         Command::Listing(listing) => listing::run(&listing).await,
     }
 }

@@ -41,6 +41,9 @@ pub enum Fault {
     TooLarge,
     #[error("The service does not know where your account is served at present. Please try again.")]
     NoHome,
+    /// The table may be old: what is not in it may exist.
+    #[error("The service cannot tell at present whether this exists. Please try again.")]
+    Unsure,
     #[error("Please reduce your request rate.")]
     Overloaded,
     #[error("Your socket connection to the server was not read from or written to within the timeout period.")]
@@ -68,7 +71,7 @@ impl Fault {
             | Self::TooLarge
             | Self::BodyStalled
             | Self::BodyBroken => Side::Client,
-            Self::NoHome | Self::Overloaded => Side::Router,
+            Self::NoHome | Self::Unsure | Self::Overloaded => Side::Router,
             Self::Unreachable | Self::RetriesSpent | Self::OutcomeUnknown => Side::Cell,
         }
     }
@@ -84,7 +87,7 @@ impl Fault {
             Self::TooLarge => (StatusCode::BAD_REQUEST, "EntityTooLarge"),
             Self::BodyStalled => (StatusCode::BAD_REQUEST, "RequestTimeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "IncompleteBody"),
-            Self::NoHome | Self::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
+            Self::NoHome | Self::Unsure | Self::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
             Self::Overloaded | Self::RetriesSpent => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::OutcomeUnknown => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         }

@@ -38,6 +38,11 @@ impl Refusal {
     pub fn certain(&self) -> bool {
         self.status < 500
     }
+
+    /// Whether the service declined before it did anything, because it has too much to do.
+    pub fn is_slow_down(&self) -> bool {
+        self.status == 503 && self.code == "SlowDown"
+    }
 }
 
 impl std::fmt::Display for Refusal {

@@ -10,13 +10,14 @@ use bulkhead_model::RoutingTable;
 /// The phase. A key or a bucket that the table does not know yet may be on its way: the change feed is given a moment.
 ///
 /// # Errors
-/// As [`locate`].
+/// As [`locate`]; [`Fault::Unsure`] where a table that may be old does not say.
 pub async fn run(router: &Router, cx: &mut RequestCx) -> Result<(), Fault> {
     let location = match locate(&router.table.load(), &cx.identity) {
         Err(fault @ (Fault::UnknownKey | Fault::UnknownBucket | Fault::NoHome)) if may_be_on_its_way(&cx.identity) => {
-            let Ok(_waiting) = router.unknown.try_acquire() else { return Err(fault) };
+            let Ok(_waiting) = router.unknown.try_acquire() else { return Err(Fault::Overloaded) };
             let look = |table: &RoutingTable| locate(table, &cx.identity).ok();
-            router.table.wait_for(limits::UNKNOWN_PATIENCE, look).await.ok_or(fault)?
+            let found = router.table.wait_for(limits::UNKNOWN_PATIENCE, look).await;
+            found.ok_or(if router.table.is_whole() { fault } else { Fault::Unsure })?
         }
         located => located?,
     };

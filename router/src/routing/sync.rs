@@ -51,6 +51,7 @@ impl Sync {
         let mut failures = 0;
         while !stopping.is_cancelled() {
             let Some(step) = stopping.run_until_cancelled(self.step(&mut refetch_at)).await else { return };
+            self.table.heard(step.is_ok());
             match step {
                 Ok(()) => failures = 0,
                 Err(error) => {

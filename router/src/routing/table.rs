@@ -5,7 +5,13 @@ use bulkhead_model::{
     AccountId, RoutingTable,
     routing::{Home, Versioned},
 };
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::{Notify, watch};
 
 /// Where a request goes.
@@ -34,6 +40,8 @@ pub struct Table {
     current: ArcSwap<RoutingTable>,
     /// Counts publications, so that a waiter misses none.
     published: watch::Sender<u64>,
+    /// Whether the control plane was heard last time it was asked, so that what the table does not hold does not exist.
+    is_whole: AtomicBool,
     /// Asks for a full fetch without waiting for its time.
     refetch: Notify,
     on_publish: OnPublish,
@@ -47,6 +55,7 @@ impl Table {
             on_publish,
             current: ArcSwap::from_pointee(saved),
             published: watch::Sender::new(0),
+            is_whole: AtomicBool::new(false),
             refetch: Notify::new(),
         }
     }
@@ -79,6 +88,16 @@ impl Table {
         let mut table = RoutingTable::clone(&self.current.load());
         changes.into_iter().for_each(|change| table.apply(change));
         self.publish(table);
+    }
+
+    /// Says whether the control plane was heard. A saved table is not whole until it was.
+    pub fn heard(&self, heard: bool) {
+        self.is_whole.store(heard, Ordering::Release);
+    }
+
+    /// Whether a key or a bucket that is not in the table can be said not to exist.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole.load(Ordering::Acquire)
     }
 
     fn publish(&self, table: RoutingTable) {

@@ -182,6 +182,22 @@ async fn a_router_starts_and_serves_from_its_saved_table_while_the_control_plane
 }
 
 #[tokio::test]
+async fn a_table_that_may_be_old_does_not_say_that_a_key_or_a_bucket_does_not_exist() {
+    let Fleet { nodes, control_plane, router: first, dir } = Fleet::start(1).await;
+    let address = control_plane.address();
+    assert!(first.stop().await);
+    control_plane.stop().await;
+
+    let second = router(dir.path(), address).await;
+    for credential in ["Authorization: AWS AKIAZZZZZZZZZZZZZZZZ:0\r\n", ""] {
+        let request = format!("GET /nowhere/k HTTP/1.1\r\nHost: h\r\n{credential}\r\n");
+        let answer = talk(&mut connect(second.s3()).await, request.as_bytes(), "</Error>").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("<Code>ServiceUnavailable</Code>"), "{answer}");
+    }
+    assert!(nodes[0].seen().is_empty());
+}
+
+#[tokio::test]
 async fn a_stopping_router_lets_the_upload_in_flight_end() {
     let Fleet { nodes, router, .. } = Fleet::start(1).await;
     let permits = Arc::new(Semaphore::new(0));

@@ -1,0 +1,222 @@
+//! Puts a run together: accounts, their connections, the thread that hands out requests, and what is made of the answers.
+
+use super::{
+    client::Client,
+    clockwork::{Clockwork, Lateness, Queue},
+    fill,
+    keys::Keys,
+    recorder::{End, Recorder},
+    results::{ClientFigures, PhaseResult, Report, SecondResult},
+    workload::{Group, Workload},
+};
+use crate::{client::Target, clock, limits::REQUEST_TIMEOUT, machine};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+/// A stretch of a run at one rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Phase {
+    pub name: String,
+    pub lasts: Duration,
+    /// Times the workload's rate. Zero is silence.
+    pub scale: f64,
+}
+
+/// Who asks, and where.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub target: Arc<Target>,
+    /// Exists, and is this run's alone.
+    pub bucket: String,
+}
+
+/// An account in its group.
+pub(super) struct Tenant {
+    pub group: Arc<Group>,
+    number: usize,
+    pub target: Arc<Target>,
+    pub bucket: String,
+    pub keys: Keys,
+}
+
+/// A workload on its accounts. What is known of their keys is kept from run to run.
+pub struct Engine {
+    workload: Workload,
+    seed: u64,
+    tenants: Vec<Arc<Tenant>>,
+}
+
+/// Tells the thread to stop when the run is given up.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Fills the accounts, of which there must be as many as the groups have in sum, and in their order.
+    ///
+    /// # Errors
+    /// When their number is another, or a key cannot be written.
+    pub async fn prepare(workload: Workload, accounts: Vec<Account>, seed: u64) -> anyhow::Result<Self> {
+        let groups: Vec<Arc<Group>> = workload.groups.iter().cloned().map(Arc::new).collect();
+        let places =
+            groups.iter().enumerate().flat_map(|(number, group)| (0..group.accounts).map(move |_| (number, group)));
+        let wanted: usize = groups.iter().map(|group| group.accounts as usize).sum();
+        anyhow::ensure!(
+            accounts.len() == wanted,
+            "the workload has {wanted} accounts, and {} are given",
+            accounts.len()
+        );
+        let tenants: Vec<Arc<Tenant>> = places
+            .zip(accounts)
+            .map(|((number, group), Account { target, bucket })| {
+                Arc::new(Tenant { group: group.clone(), number, target, bucket, keys: Keys::new(group.keys) })
+            })
+            .collect();
+        for tenant in &tenants {
+            fill::fill(tenant).await?;
+        }
+        Ok(Self { workload, seed, tenants })
+    }
+
+    /// Runs the phases one after the other. `each_second` sees the counts so far.
+    ///
+    /// # Errors
+    /// When a client panics.
+    pub async fn run(&self, phases: &[Phase], mut each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+        let recorders: Vec<Arc<Recorder>> = self.workload.groups.iter().map(|_| Arc::default()).collect();
+        let queues: Vec<Arc<Queue>> = self.tenants.iter().map(|_| Arc::new(Queue::new())).collect();
+        let mut clients = JoinSet::new();
+        for (tenant, queue) in self.tenants.iter().zip(&queues) {
+            for _ in 0..tenant.group.connections {
+                let client = Client::new(tenant.clone(), recorders[tenant.number].clone());
+                clients.spawn(client.run(queue.clone()));
+            }
+        }
+        let stop = StopOnDrop(Arc::default());
+        let (begin, cpu) = (clock::now(), own_cpu());
+        let mut handing = self.hand_out(phases, &queues, begin, &stop);
+        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let found = loop {
+            tokio::select! {
+                found = &mut handing => break found?,
+                _ = ticks.tick() => each_second(&Progress { phases, recorders: &recorders, elapsed: begin.elapsed() }),
+            }
+        };
+        let elapsed = begin.elapsed();
+        let cpu_share = (own_cpu() - cpu) as f64 / (elapsed.as_secs_f64() * 1_000.0 * machine::cores() as f64);
+        // Requests under way end within their time limit; what waits for a connection longer was never sent.
+        let rest = async {
+            while let Some(ended) = clients.join_next().await {
+                ended?;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(REQUEST_TIMEOUT * 2, rest).await.unwrap_or(Ok(()))?;
+        for (when, group, kind) in &found.overflowed {
+            recorders[*group].record(*when, *kind, End::Unsent, Duration::ZERO);
+        }
+        Ok(self.report(phases, &recorders, &found, cpu_share))
+    }
+
+    fn hand_out(
+        &self,
+        phases: &[Phase],
+        queues: &[Arc<Queue>],
+        begin: Instant,
+        stop: &StopOnDrop,
+    ) -> tokio::task::JoinHandle<Lateness> {
+        let (groups, phases, stop) = (self.workload.groups.clone(), phases.to_vec(), stop.0.clone());
+        let accounts: Vec<_> =
+            self.tenants.iter().zip(queues).map(|(tenant, queue)| (tenant.number, queue.clone())).collect();
+        let seed = self.seed;
+        tokio::task::spawn_blocking(move || {
+            Clockwork::new(&groups, &phases, accounts.into_iter(), seed).run(begin, &stop)
+        })
+    }
+
+    fn report(&self, phases: &[Phase], recorders: &[Arc<Recorder>], found: &Lateness, cpu_share: f64) -> Report {
+        let named = self.workload.groups.iter().map(|group| group.name.clone());
+        let results = phases.iter().enumerate().map(|(number, phase)| PhaseResult {
+            name: phase.name.clone(),
+            seconds: phase.lasts.as_secs_f64(),
+            scale: phase.scale,
+            groups: named
+                .clone()
+                .zip(recorders)
+                .enumerate()
+                .map(|(group, (name, recorder))| {
+                    (name, recorder.phase(number, phase.lasts, found.offered[number][group]))
+                })
+                .collect(),
+        });
+        let late = |micros: u64| micros as f64 / 1_000.0;
+        let offered: u64 = found.offered.iter().flatten().sum();
+        Report {
+            workload: self.workload.name.clone(),
+            seed: self.seed,
+            phases: results.collect(),
+            seconds: seconds(recorders),
+            client: ClientFigures {
+                cpu_share,
+                late_p99_ms: late(found.late.value_at_quantile(0.99)),
+                late_max_ms: late(found.late.max()),
+                waited: found.waited as f64 / offered.max(1) as f64,
+            },
+            wrong: recorders.iter().flat_map(|recorder| recorder.wrong()).collect(),
+        }
+    }
+}
+
+fn own_cpu() -> u64 {
+    machine::process(std::process::id()).map_or(0, |process| process.cpu_millis)
+}
+
+fn seconds(recorders: &[Arc<Recorder>]) -> Vec<SecondResult> {
+    let (mut rows, mut merged) = (BTreeMap::new(), BTreeMap::new());
+    recorders.iter().for_each(|recorder| recorder.seconds(&mut rows, &mut merged));
+    for (second, latency) in merged {
+        if let Some(row) = rows.get_mut(&second) {
+            row.p50_ms = latency.value_at_quantile(0.5) as f64 / 1_000.0;
+            row.p99_ms = latency.value_at_quantile(0.99) as f64 / 1_000.0;
+        }
+    }
+    rows.into_values().collect()
+}
+
+/// A run under way.
+pub struct Progress<'a> {
+    phases: &'a [Phase],
+    recorders: &'a [Arc<Recorder>],
+    pub elapsed: Duration,
+}
+
+impl Progress<'_> {
+    /// The second that ended last and is mostly answered.
+    pub fn last_second(&self) -> Option<SecondResult> {
+        let wanted = u32::try_from(self.elapsed.as_secs()).ok()?.checked_sub(1)?;
+        seconds(self.recorders).into_iter().rfind(|row| row.second <= wanted)
+    }
+
+    /// The phase's name, and how long the run still takes.
+    pub fn phase(&self) -> (&str, Duration) {
+        let (mut end, mut name) = (Duration::ZERO, "");
+        for phase in self.phases {
+            if self.elapsed >= end {
+                name = &phase.name;
+            }
+            end += phase.lasts;
+        }
+        (name, end.saturating_sub(self.elapsed))
+    }
+}

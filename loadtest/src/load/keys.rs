@@ -1,0 +1,150 @@
+//! What is known of an account's keys, so that every read can be judged. Pure.
+//!
+//! One write at a time per key: then the versions of a key follow each other, and a read that no write overlaps must see exactly the last
+//! one. A write of unknown outcome may take effect at any later time, so its key is written no more and judged no more.
+
+use parking_lot::Mutex;
+
+/// What lies under a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Absent,
+    Version(u64),
+}
+
+#[derive(Debug)]
+struct State {
+    standing: Standing,
+    /// Writes begun so far; also the version of the last one.
+    begun: u64,
+    writing: bool,
+    doubtful: bool,
+}
+
+/// How a write ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It took effect, and this lies there now.
+    Took(Standing),
+    /// It certainly had no effect.
+    Refused,
+    Unknown,
+}
+
+/// What was known when a read began.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    standing: Standing,
+    begun: u64,
+    settled: bool,
+}
+
+impl Reading {
+    /// The version that lay there.
+    pub fn version(&self) -> Option<u64> {
+        match self.standing {
+            Standing::Absent => None,
+            Standing::Version(version) => Some(version),
+        }
+    }
+}
+
+/// The keys of one account.
+#[derive(Debug)]
+pub struct Keys {
+    states: Vec<Mutex<State>>,
+}
+
+impl Keys {
+    pub fn new(count: u32) -> Self {
+        let absent = || Mutex::new(State { standing: Standing::Absent, begun: 0, writing: false, doubtful: false });
+        Self { states: (0..count).map(|_| absent()).collect() }
+    }
+
+    pub fn count(&self) -> u32 {
+        self.states.len() as u32
+    }
+
+    /// The name of a key: 100 common prefixes, so that listings with a delimiter have something to find.
+    pub fn name(key: u32) -> String {
+        format!("{:02}/{key:08}", key % 100)
+    }
+
+    /// Begins a write to `wanted`, or to the first key behind it to which none is under way. Says which key and which version.
+    pub fn begin_write(&self, wanted: u32) -> Option<(u32, u64)> {
+        (0..self.count()).find_map(|step| {
+            let key = (wanted + step) % self.count();
+            let mut state = self.states[key as usize].lock();
+            if state.writing || state.doubtful {
+                return None;
+            }
+            state.writing = true;
+            state.begun += 1;
+            Some((key, state.begun))
+        })
+    }
+
+    pub fn end_write(&self, key: u32, ended: Ended) {
+        let mut state = self.states[key as usize].lock();
+        state.writing = false;
+        match ended {
+            Ended::Took(standing) => state.standing = standing,
+            Ended::Refused => {}
+            Ended::Unknown => state.doubtful = true,
+        }
+    }
+
+    pub fn begin_read(&self, key: u32) -> Reading {
+        let state = self.states[key as usize].lock();
+        Reading { standing: state.standing, begun: state.begun, settled: !state.writing && !state.doubtful }
+    }
+
+    /// Whether the key may have changed since the read began.
+    pub fn changed(&self, key: u32, reading: &Reading) -> bool {
+        !reading.settled || self.states[key as usize].lock().begun != reading.begun
+    }
+
+    /// Judges what a read saw.
+    ///
+    /// # Errors
+    /// When no correct store would have answered so.
+    pub fn end_read(&self, key: u32, reading: &Reading, seen: Standing) -> Result<(), String> {
+        if seen == reading.standing || self.changed(key, reading) {
+            return Ok(());
+        }
+        Err(format!("{}: read {seen:?} where {:?} is", Self::name(key), reading.standing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_read_that_no_write_overlaps_must_see_the_last_write() {
+        let keys = Keys::new(2);
+        let (key, version) = keys.begin_write(0).expect("free");
+        let overlapped = keys.begin_read(key);
+        keys.end_write(key, Ended::Took(Standing::Version(version)));
+        let reading = keys.begin_read(key);
+        assert!(keys.end_read(key, &reading, Standing::Version(version)).is_ok());
+        assert!(keys.end_read(key, &reading, Standing::Absent).is_err());
+        assert!(keys.end_read(key, &reading, Standing::Version(version + 1)).is_err());
+        assert!(keys.end_read(key, &overlapped, Standing::Absent).is_ok(), "it may have come first");
+        let (_, _) = keys.begin_write(key).expect("free");
+        assert!(keys.end_read(key, &reading, Standing::Absent).is_ok(), "it may have come later");
+    }
+
+    #[test]
+    fn a_key_has_one_writer_and_after_an_unknown_end_none() {
+        let keys = Keys::new(2);
+        assert_eq!(keys.begin_write(1), Some((1, 1)));
+        assert_eq!(keys.begin_write(1), Some((0, 1)), "the next one");
+        assert_eq!(keys.begin_write(1), None);
+        keys.end_write(1, Ended::Unknown);
+        keys.end_write(0, Ended::Refused);
+        assert_eq!(keys.begin_write(1), Some((0, 2)));
+        let reading = keys.begin_read(1);
+        assert!(keys.end_read(1, &reading, Standing::Version(9)).is_ok(), "nothing is known of it");
+    }
+}

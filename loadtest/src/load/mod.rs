@@ -1,0 +1,27 @@
+//! The open loop: requests begin when they would in the world, whether or not earlier ones have been answered.
+//!
+//! ```text
+//!  workload ──► clock thread ── due ──► queue of an account ──► its sessions ──► recorder ──► view, report
+//! ```
+//! Latency counts from the moment a request was due, not from when a busy client came to send it: a server that stands still
+//! for a second shows in every request that was due in that second. Nothing is retried, every answer is counted, and every
+//! byte read is compared with what was written.
+
+mod arrivals;
+mod client;
+mod clockwork;
+mod engine;
+mod fill;
+mod keys;
+mod recorder;
+mod results;
+mod sizes;
+#[cfg(test)]
+mod tests;
+mod view;
+mod workload;
+
+pub use engine::{Account, Engine, Phase};
+pub use results::{GroupResult, KindResult, PhaseResult, Report, SecondResult};
+pub use view::View;
+pub use workload::{Kind, Workload, WorkloadError};

@@ -1,0 +1,93 @@
+//! `load`: a workload in an open loop, on accounts of its own.
+
+use crate::{
+    client::{PayloadHash, Session},
+    clock,
+    load::{Account, Engine, Phase, View, Workload},
+    settings::{Service, Site},
+};
+use anyhow::Context;
+use clap::Args;
+use std::{path::PathBuf, time::Duration};
+
+#[derive(Debug, Args)]
+pub struct Load {
+    #[command(flatten)]
+    service: Service,
+    /// A workload that comes along (mixed, small, large, neighbours), or a file that describes one
+    #[arg(long, default_value = "mixed")]
+    workload: String,
+    /// Times the rates that the workload names
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Seconds that count
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// Seconds before them that do not
+    #[arg(long, default_value_t = 3)]
+    ramp_up: u64,
+    /// Chooses arrivals, keys and kinds
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// All accounts of the workload are the given one, with a bucket each: for services that have no control plane of ours
+    #[arg(long)]
+    one_account: bool,
+    /// Also write the report here, as JSON
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+/// Runs the workload and prints its report.
+///
+/// # Errors
+/// When the service cannot be reached, or an answer was wrong. Other failures are counted.
+pub async fn run(load: &Load) -> anyhow::Result<()> {
+    anyhow::ensure!(load.scale > 0.0 && load.scale.is_finite(), "--scale is above zero, not {}", load.scale);
+    let workload = read(&load.workload)?;
+    let site = load.service.open().await?;
+    let accounts = accounts(&site, &workload, load.one_account).await?;
+    eprintln!("filling {} accounts", accounts.len());
+    let engine = Engine::prepare(workload, accounts, load.seed).await?;
+    let phase =
+        |name: &str, seconds| Phase { name: name.into(), lasts: Duration::from_secs(seconds), scale: load.scale };
+    let mut view = View::new();
+    let report = engine
+        .run(&[phase("ramp-up", load.ramp_up), phase("hold", load.seconds)], |progress| view.tick(progress))
+        .await?;
+    view.end();
+    println!("{}", report.text());
+    if let Some(path) = &load.json {
+        std::fs::write(path, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| format!("writing {}", path.display()))?;
+    }
+    anyhow::ensure!(report.wrong.is_empty(), "the service gave answers that no correct store gives");
+    Ok(())
+}
+
+fn read(workload: &str) -> anyhow::Result<Workload> {
+    if workload.ends_with(".toml") {
+        let text = std::fs::read_to_string(workload).with_context(|| format!("reading {workload}"))?;
+        return Ok(Workload::parse(&text)?);
+    }
+    Ok(Workload::known(workload)?)
+}
+
+/// Accounts for all groups, each with a bucket of its own.
+///
+/// # Errors
+/// When an account or a bucket cannot be made.
+pub async fn accounts(site: &Site, workload: &Workload, one: bool) -> anyhow::Result<Vec<Account>> {
+    let stamp = clock::stamp();
+    let mut accounts = Vec::new();
+    for group in &workload.groups {
+        for number in 0..group.accounts {
+            let target =
+                if one { site.target.clone() } else { site.new_account(&format!("load-{}", group.name)).await?.0 };
+            let bucket = format!("load-{stamp}-{}-{number}", group.name);
+            super::first_bucket(&target, &bucket).await?;
+            Session::new(target.clone(), PayloadHash::Unsigned).list_buckets().await.required("listing its buckets")?;
+            accounts.push(Account { target, bucket });
+        }
+    }
+    Ok(accounts)
+}
