@@ -189,7 +189,7 @@ fn names(config: &Config, env: &Env) -> Names {
 }
 
 /// Keeps the chunk store's topology that of the Raft group.
-async fn follow_membership(env: Env, replica: Replica, chunks: ChunkStore) {
+pub async fn follow_membership(env: Env, replica: Replica, chunks: ChunkStore) {
     let stopping = env.tasks.stopping();
     let mut status = replica.watch();
     let mut known: Vec<Member> = Vec::new();

@@ -31,7 +31,7 @@ impl Inspect for Inspector {
         let view =
             self.index.read(self.env.clock.now() + INSPECTION_PATIENCE).await.map_err(|error| error.to_string())?;
         let (ids, grace) = (ids.to_vec(), self.grace);
-        let needed = blocking(move || {
+        let needed = blocking(&self.env.tasks, move || {
             let bytes = Bytes::new(view, grace)?;
             let mut needed = Vec::new();
             for id in ids {

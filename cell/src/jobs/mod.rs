@@ -12,12 +12,14 @@ pub mod repair;
 pub mod scrub;
 
 use bulkhead_replica::StoreError;
+use bulkhead_service::env::Tasks;
 
 /// Runs a longer read of the index where it does not hold up requests.
 async fn blocking<T: Send + 'static>(
+    tasks: &Tasks,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
+    match tasks.blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(StoreError::Store(format!("reading it did not end: {error}"))),
     }

@@ -4,7 +4,7 @@
 use crate::{
     book::{Book, KEYS},
     host::{Parts, Up},
-    net::{Act, HostId, Message, Wires},
+    net::{Act, HostId, Message, Moment, Wires},
 };
 use bulkhead_cell::{
     meta::command::Refusal,
@@ -18,7 +18,6 @@ use std::{sync::Arc, time::Duration};
 use tokio::{sync::oneshot, time::timeout};
 
 pub const BUCKET: &str = "bucket";
-pub const NODES: usize = 3;
 /// How long a node has for one try.
 const TRY: Duration = Duration::from_secs(4);
 /// Longer than a node takes to give up by itself.
@@ -55,11 +54,19 @@ pub struct Client {
     pub book: Arc<Book>,
     /// Never gives up early.
     pub patient: bool,
+    /// The longest pause between two operations.
+    pub think: Duration,
 }
 
 impl Client {
-    pub fn new(id: usize, env: Env, wires: Wires, book: Arc<Book>) -> Self {
-        Self { id, env, wires, book, patient: id == 0 }
+    pub fn new(id: usize, env: Env, wires: Wires, book: Arc<Book>, think: Duration) -> Self {
+        Self { id, env, wires, book, patient: id == 0, think }
+    }
+
+    /// One of the nodes, up or down.
+    fn node(&self) -> HostId {
+        let nodes = self.wires.0.lock().nodes.clone();
+        nodes[usize::try_from(self.env.rng.below(nodes.len() as u64)).expect("few nodes")]
     }
 
     /// One of the keys.
@@ -77,7 +84,7 @@ impl Client {
         let tries = if !self.patient && self.env.rng.below(6) == 0 { 1 } else { TRIES };
         let mut open = false;
         for _ in 0..tries {
-            let node = 1 + usize::try_from(self.env.rng.below(NODES as u64)).expect("few nodes");
+            let node = self.node();
             match self.attempt(node, request, what, work.clone()).await {
                 Ok(Ok(done)) => return Ended::Done(done),
                 Ok(Err(OpError::Refused(refusal))) => return Ended::Refused(refusal),
@@ -119,7 +126,10 @@ impl Client {
                 let caller = Caller { account: account(), request, routed: None, deadline };
                 let outcome = work(cell, caller).await;
                 let ended = match &outcome {
-                    Ok(_) => "done".to_owned(),
+                    Ok(_) => {
+                        wires.moment(Moment::Outcome, node, 0);
+                        "done".to_owned()
+                    }
                     Err(error) => error.to_string(),
                 };
                 let end = Box::new(move || drop(answer.send(Ok(outcome))));

@@ -4,17 +4,21 @@
 
 use crate::{
     entropy::mixed,
+    faults::{SLOTS, Slot},
     net::{HostId, PORT, Uplink, Wires},
 };
 use bulkhead_cell::{
-    chunks::{ChunkStore, LocalConfig, Topology, disk::FaultyDisk},
-    meta::{apply::Index, index::IndexHandle},
+    chunks::{ChunkStore, LocalConfig, disk::FaultyDisk},
+    clock,
+    jobs::{self, figures::Figures},
+    meta::{apply::Index, index::IndexHandle, ticks},
     names::Names,
+    node,
     ops::Cell,
     peer,
 };
 use bulkhead_model::{Blueprint, NodeId, Timestamp, api::cell::Member};
-use bulkhead_replica::{MemoryDisk, Replica, ReplicaConfig};
+use bulkhead_replica::{MemoryDisk, Replica, ReplicaConfig, memory::Counts};
 use bulkhead_service::{
     Env,
     auth::Token,
@@ -22,6 +26,7 @@ use bulkhead_service::{
     env::{Clock, Pace, Rng},
 };
 use std::{
+    fs,
     net::SocketAddr,
     path::PathBuf,
     sync::{Arc, OnceLock},
@@ -31,7 +36,7 @@ use tokio::{
     runtime::Runtime,
     time::{Instant, sleep_until},
 };
-
+const SCRUB_FILE: &str = "scrub.json";
 const BLUEPRINT: &str = include_str!("../../../blueprints/dev.toml");
 const TOKEN: &str = "a-token-that-only-the-simulation-knows";
 /// The wall clock at the beginning of a run.
@@ -40,6 +45,11 @@ const EPOCH_MS: u64 = 1_750_000_000_000;
 pub const DISK_PACE: Duration = Duration::from_millis(3);
 /// Room on the disk of the chunk store; the reserve is 1 GiB of it.
 const DISK_BYTES: u64 = 3 << 30;
+/// How long what nobody names any more is kept.
+pub const GRACE: Duration = Duration::from_secs(1);
+/// Between two censuses, and within which every chunk is read.
+const CENSUS: Duration = Duration::from_secs(3);
+const SCRUB: Duration = Duration::from_secs(16);
 
 /// A running machine.
 pub struct Up {
@@ -49,6 +59,8 @@ pub struct Up {
     pub pace: Pace,
     /// There once the node has opened what it stored.
     pub parts: Arc<OnceLock<Parts>>,
+    /// There once the process would end: why.
+    pub ended: Arc<OnceLock<String>>,
     pub env: Env,
 }
 
@@ -58,6 +70,15 @@ pub struct Parts {
     pub cell: Cell,
     pub replica: Replica,
     pub router: axum::Router,
+    pub figures: Arc<Figures>,
+}
+
+impl Parts {
+    /// As the node says it itself: copies it should have and has not, once it knows.
+    pub fn missing_copies(&self) -> Option<usize> {
+        let is_known = self.figures.covers(self.cell.chunks.topology().as_ref());
+        is_known.then(|| self.cell.chunks.repairs().here())
+    }
 }
 
 impl Up {
@@ -70,7 +91,7 @@ impl Up {
         let pace = Pace::new(rng.clone(), DISK_PACE);
         let env = Env::simulated(clock.clone(), rng, pace.clone());
         let at = runtime.block_on(async { env.clock.now() });
-        Self { runtime, began: (now, at), clock, pace, parts: Arc::default(), env }
+        Self { runtime, began: (now, at), clock, pace, parts: Arc::default(), ended: Arc::default(), env }
     }
 
     /// Runs everything until simulated millisecond `until`.
@@ -84,6 +105,10 @@ impl Up {
 /// A machine of the cell, up or down.
 pub struct Host {
     pub id: HostId,
+    pub slot: Slot,
+    /// It is not to run again: another has its place.
+    pub retired: bool,
+    checkpoint_log_bytes: u64,
     seed: u64,
     dir: PathBuf,
     index_disk: MemoryDisk,
@@ -91,7 +116,10 @@ pub struct Host {
     pub up: Option<Up>,
     /// How far its wall clock is off, milliseconds.
     pub skew_ms: i64,
+    pace: Duration,
     lives: u64,
+    /// Copies that former processes have made anew.
+    repaired: u64,
 }
 
 /// How a machine goes down.
@@ -105,31 +133,70 @@ pub enum Down {
 
 impl Host {
     /// A machine that has never run.
-    pub fn new(id: HostId, seed: u64, dir: PathBuf) -> Self {
+    pub fn new(id: HostId, slot: Slot, seed: u64, dir: PathBuf, checkpoint_log_bytes: u64) -> Self {
         let seed = mixed(seed ^ mixed(id as u64));
-        let chunk_disk = FaultyDisk::new(seed, DISK_BYTES);
-        Self { id, seed, dir, index_disk: MemoryDisk::default(), chunk_disk, up: None, skew_ms: 0, lives: 0 }
+        Self {
+            id,
+            slot,
+            retired: false,
+            checkpoint_log_bytes,
+            seed,
+            dir,
+            index_disk: MemoryDisk::default(),
+            chunk_disk: FaultyDisk::new(seed, DISK_BYTES),
+            up: None,
+            skew_ms: 0,
+            pace: DISK_PACE,
+            lives: 0,
+            repaired: 0,
+        }
+    }
+
+    /// The node, if it is up and open.
+    pub fn parts(&self) -> Option<&Parts> {
+        self.up.as_ref()?.parts.get()
+    }
+
+    /// Who it is to the group.
+    pub fn member(&self) -> Member {
+        member(self.id, self.slot)
+    }
+
+    /// From now on each piece of work of the disks takes up to `most`.
+    pub fn set_pace(&mut self, most: Duration) {
+        self.pace = most;
+        if let Some(up) = &self.up {
+            up.pace.set(most);
+        }
     }
 
     /// Powers up and begins to open the node.
-    pub fn start(&mut self, now: u64, members: &[Member], wires: &Wires) {
+    pub fn start(&mut self, now: u64, wires: &Wires) {
         self.lives += 1;
         let up = Up::bare(now, mixed(self.seed ^ self.lives));
-        let (parts, env, wires) = (Arc::clone(&up.parts), up.env.clone(), wires.clone());
+        up.pace.set(self.pace);
+        let (parts, ended, env, wires) = (Arc::clone(&up.parts), Arc::clone(&up.ended), up.env.clone(), wires.clone());
+        fs::create_dir_all(&self.dir).expect("a temporary directory is writable");
         let boot = Boot {
-            member: members[self.id - 1].clone(),
-            members: members.to_vec(),
+            member: self.member(),
             dir: self.dir.clone(),
+            checkpoint_log_bytes: self.checkpoint_log_bytes,
             index_disk: self.index_disk.clone(),
             chunk_disk: self.chunk_disk.clone(),
             client: Client::over(Arc::new(Uplink { host: self.id, wires: wires.clone() }), Some(&token())),
         };
         let id = self.id;
         up.runtime.spawn(async move {
-            match boot.run(env).await {
-                Ok(opened) => drop(parts.set(opened)),
-                Err(error) => wires.note(format_args!("node {id} does not open: {error}")),
-            }
+            let why = match boot.run(env).await {
+                Ok(opened) => {
+                    let replica = opened.replica.clone();
+                    drop(parts.set(opened));
+                    replica.ended().await
+                }
+                Err(error) => format!("it does not open: {error}"),
+            };
+            wires.note(format_args!("node {id} ends: {why}"));
+            drop(ended.set(why));
         });
         self.up = Some(up);
     }
@@ -137,6 +204,7 @@ impl Host {
     /// Goes down.
     pub fn stop(&mut self, how: Down) {
         let Some(up) = self.up.take() else { return };
+        self.repaired += copies(&up);
         drop(up);
         match how {
             Down::Kill => self.chunk_disk = self.chunk_disk.kill(),
@@ -146,6 +214,51 @@ impl Host {
             }
         }
     }
+
+    /// Its data are gone. It must be down.
+    pub fn wipe(&mut self) {
+        self.index_disk = MemoryDisk::default();
+        self.chunk_disk = FaultyDisk::new(mixed(self.seed ^ self.lives ^ (1 << 33)), DISK_BYTES);
+        fs::remove_dir_all(&self.dir).expect("a temporary directory is writable");
+    }
+
+    /// Flips bits of the chunk store, on the medium and in memory.
+    pub fn rot(&self, bits: u64, rng: &Rng) {
+        let names = self.chunk_disk.names();
+        let below = |most: u64| usize::try_from(rng.below(most)).expect("small");
+        for _ in 0..bits {
+            let Some(name) = names.get(below(names.len() as u64)) else { return };
+            // Extents are filled from the front, so most flips are there.
+            let most = 1 + rng.below(blueprint().sizes.extent_bytes * 8);
+            self.chunk_disk.flip(name, below(most));
+        }
+    }
+
+    /// The next sync of the Raft log fails.
+    pub fn fail_log_sync(&self) {
+        self.index_disk.fail_sync(Rng::from_seed(mixed(self.seed ^ self.lives ^ (1 << 34))));
+    }
+
+    /// What has happened to its Raft log.
+    pub fn log_counts(&self) -> Counts {
+        self.index_disk.counts()
+    }
+
+    /// Copies it has made anew.
+    pub fn repaired(&self) -> u64 {
+        self.repaired + self.up.as_ref().map_or(0, copies)
+    }
+
+    /// Forgets how far scrub was, so that it reads everything once more. It must be down.
+    pub fn scrub_anew(&self) {
+        // It need not have been written yet.
+        drop(fs::remove_file(self.dir.join(SCRUB_FILE)));
+    }
+}
+
+/// Copies that a process has made anew.
+fn copies(up: &Up) -> u64 {
+    up.parts.get().map_or(0, |parts| parts.figures.snapshot().repair.copies)
 }
 
 fn token() -> Token {
@@ -159,25 +272,25 @@ pub fn blueprint() -> Blueprint {
     blueprint.sizes.inline_bytes_max = 2 << 10;
     blueprint.sizes.extent_bytes = 2 << 20;
     blueprint.sizes.body_budget_bytes = 64 << 20;
-    blueprint.sizes.checkpoint_log_bytes = 256 << 10;
     blueprint
 }
 
-/// The nodes of the cell.
+/// The nodes that form the cell.
 pub fn members() -> Vec<Member> {
-    let azs = blueprint().topology.azs;
-    let member = |(at, az): (usize, _)| {
-        let port = PORT + u16::try_from(at + 1).expect("few nodes");
-        Member { node: NodeId(at as u64 + 1), az, peer: SocketAddr::from(([127, 0, 0, 1], port)) }
-    };
-    azs.into_iter().enumerate().map(member).collect()
+    (1..=SLOTS).map(|slot| member(slot, slot)).collect()
+}
+
+fn member(id: HostId, slot: Slot) -> Member {
+    let port = PORT + u16::try_from(id).expect("few nodes");
+    let az = blueprint().topology.azs[slot - 1].clone();
+    Member { node: NodeId(id as u64), az, peer: SocketAddr::from(([127, 0, 0, 1], port)) }
 }
 
 /// What a node is opened from.
 struct Boot {
     member: Member,
-    members: Vec<Member>,
     dir: PathBuf,
+    checkpoint_log_bytes: u64,
     index_disk: MemoryDisk,
     chunk_disk: FaultyDisk,
     client: Client,
@@ -188,12 +301,12 @@ impl Boot {
         let blueprint = blueprint();
         let (sizes, node) = (&blueprint.sizes, self.member.node);
         let config = ReplicaConfig {
-            dir: self.dir,
+            dir: self.dir.join("index"),
             node,
             az: self.member.az.clone(),
             peer: self.member.peer,
             cache_bytes: sizes.index_cache_bytes,
-            checkpoint_log_bytes: sizes.checkpoint_log_bytes,
+            checkpoint_log_bytes: self.checkpoint_log_bytes,
             peer_token: Some(token()),
         };
         let machine = Arc::new(Index::new(blueprint.capacity.clone()));
@@ -203,12 +316,35 @@ impl Boot {
         let remote = Arc::new(peer::PeerClient::new(self.client.clone(), env.clock.clone()));
         let chunks = ChunkStore::open(local, Arc::new(self.chunk_disk), remote, env.clone()).await;
         let chunks = chunks.map_err(|error| error.to_string())?;
-        chunks.set_topology(Topology::new(self.members));
         let index = IndexHandle::new(replica.clone(), env.clone(), node);
         let names = Names::new(Endpoints::new(self.client, &[]), env.clock.clone());
         let chunk_routes = peer::routes(chunks.clone(), env.clock.clone(), Arc::new([token()]));
         let router = replica.peer_api().merge(chunk_routes);
+        let figures = Arc::default();
+        env.tasks.spawn("membership", node::follow_membership(env.clone(), replica.clone(), chunks.clone()));
+        env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
+        env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
+        start_jobs(&index, &chunks, &figures, &env, self.dir.join(SCRUB_FILE));
         let cell = Cell::new(index, chunks, names, env, sizes);
-        Ok(Parts { cell, replica, router })
+        Ok(Parts { cell, replica, router, figures })
     }
+}
+
+/// As the node does it.
+fn start_jobs(index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env, path: PathBuf) {
+    let (index, chunks, figures, environment) =
+        (|| index.clone(), || chunks.clone(), || Arc::clone(figures), || env.clone());
+    let (grace, interval, period) = (GRACE, CENSUS, SCRUB);
+    let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
+    let census =
+        jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
+    let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
+    let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
+    let compact = jobs::compact::Job { index: index(), chunks: chunks(), env: environment(), grace };
+    env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
+    env.tasks.spawn("garbage", garbage.run());
+    env.tasks.spawn("census", census.run());
+    env.tasks.spawn("scrub", scrub.run());
+    env.tasks.spawn("repair", repair.run());
+    env.tasks.spawn("compact", compact.run());
 }

@@ -16,7 +16,10 @@ mod faults;
 mod host;
 mod net;
 mod recount;
+mod replace;
+mod settle;
 mod trace;
+mod trouble;
 mod workload;
 mod world;
 
@@ -51,10 +54,10 @@ fn number(words: &[&str], name: &str, otherwise: u64) -> u64 {
 fn run(seed: u64, shown: bool) -> Result<(), String> {
     entropy::seed(seed);
     let report = world::run(seed, shown);
-    let (tally, weather) = (report.tally, report.weather);
+    let (tally, weather, happened) = (report.tally, report.weather, report.events_of);
     println!(
-        "seed {seed} {weather:?}: trace {:016x} of {} events in {} simulated ms, {} faults; {tally:?}",
-        report.hash, report.events, report.simulated_ms, report.faults
+        "seed {seed} {weather:?}: trace {:016x} of {} events in {} simulated ms; {tally:?}; {happened:?}",
+        report.hash, report.events, report.simulated_ms
     );
     if report.wrong.is_empty() {
         return Ok(());

@@ -8,7 +8,7 @@ use bulkhead_service::{
 };
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{HeaderValue, Request, Response, header::CONTENT_LENGTH};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use std::{
@@ -25,6 +25,42 @@ pub type HostId = usize;
 const CONNECT_MS: u64 = 2_000;
 /// Where nodes serve: this and the host's number.
 pub const PORT: u16 = 7_000;
+
+/// An answer at which a power cut is worth something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// A node has voted.
+    Vote,
+    /// A follower has taken entries.
+    Append,
+    /// A node has stored a chunk.
+    Chunk,
+    /// A client is told that it is done.
+    Outcome,
+}
+
+/// An append of fewer bytes is a heartbeat.
+const APPEND_BYTES_MIN: usize = 200;
+
+impl Moment {
+    /// What the answer to this call is.
+    fn of(request: &Request<Bytes>) -> Option<Self> {
+        match request.uri().path() {
+            "/raft/vote" => Some(Self::Vote),
+            "/raft/append" if request.body().len() >= APPEND_BYTES_MIN => Some(Self::Append),
+            path if path.starts_with("/chunks/") && request.method() == Method::PUT => Some(Self::Chunk),
+            _ => None,
+        }
+    }
+}
+
+/// Waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub struct Armed {
+    pub moment: Moment,
+    /// So many are let pass.
+    pub skip: u64,
+}
 
 /// What a message does where it arrives.
 pub enum Act {
@@ -53,6 +89,13 @@ pub struct Net {
     pub slow: BTreeMap<(HostId, HostId), u64>,
     /// Of a thousand messages, how many break their connection.
     pub loss: u64,
+    /// What is waited for, and between whom it was seen: who answered, and who had asked.
+    pub armed: Option<Armed>,
+    pub seen: Option<(HostId, HostId)>,
+    /// Where clients find nodes.
+    pub nodes: Vec<HostId>,
+    /// Checkpoints that were sent whole.
+    pub checkpoints: u64,
     /// Sent into a partition: nobody hears of them until it ends.
     stuck: Vec<Message>,
     pub trace: Trace,
@@ -72,6 +115,10 @@ impl Wires {
             blocked: BTreeSet::new(),
             slow: BTreeMap::new(),
             loss: 0,
+            armed: None,
+            seen: None,
+            nodes: Vec::new(),
+            checkpoints: 0,
             stuck: Vec::new(),
             trace,
         })))
@@ -106,6 +153,18 @@ impl Wires {
         let slow = net.slow.get(&link).map_or(0, |most| net.rng.below(*most));
         let delay = 1 + net.rng.below(3) + slow;
         net.enqueue(message, delay);
+    }
+
+    /// An answer of this kind is given.
+    pub fn moment(&self, moment: Moment, from: HostId, to: HostId) {
+        let net = &mut *self.0.lock();
+        let Some(armed) = net.armed.as_mut().filter(|armed| armed.moment == moment) else { return };
+        if armed.skip > 0 {
+            armed.skip -= 1;
+        } else {
+            net.armed = None;
+            net.seen = Some((from, to));
+        }
     }
 
     /// The next message that is due.
@@ -189,6 +248,7 @@ impl Wires {
     }
 
     async fn serve(self, router: axum::Router, request: Request<Bytes>, link: (HostId, HostId), answer: Answer) {
+        let (moment, is_checkpoint) = (Moment::of(&request), request.uri().path() == "/raft/snapshot");
         let served = router.oneshot(request.map(axum::body::Body::from)).await;
         let response = match served {
             Ok(response) => response,
@@ -199,6 +259,12 @@ impl Wires {
             Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
             Err(error) => Err(ClientError::Lost(error.to_string())),
         };
+        if result.as_ref().is_ok_and(|response| response.status().is_success()) {
+            if let Some(moment) = moment {
+                self.moment(moment, link.0, link.1);
+            }
+            self.0.lock().checkpoints += u64::from(is_checkpoint);
+        }
         self.answer(link, answer, result);
     }
 

@@ -17,10 +17,8 @@ use bulkhead_cell::{
 use bulkhead_loadtest::oracle::{Action, Operation, When};
 use bytes::{Bytes, BytesMut};
 use futures::{FutureExt as _, TryStreamExt as _};
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
-/// The longest pause between two operations.
-const THINK: Duration = Duration::from_millis(250);
 /// Up to this size an object lies in the index.
 const SMALL: u64 = 2 << 10;
 /// The largest object put at once: three chunks.
@@ -54,7 +52,7 @@ pub async fn work(client: Client, until: u64) {
             85..93 => list(&client).await,
             _ => upload(&client, key).await,
         }
-        tokio::time::sleep(client.env.rng.jitter(THINK)).await;
+        tokio::time::sleep(client.env.rng.jitter(client.think)).await;
     }
 }
 

@@ -1,17 +1,18 @@
-//! One run: three machines, clients and trouble, a millisecond at a time, in one thread.
+//! One run: machines, clients and trouble, a millisecond at a time, in one thread.
 //!
 //! ```text
-//!  each millisecond:  faults begin and end ─► messages that are due arrive ─► every machine runs
+//!  each millisecond:  faults begin and end ─► messages that are due arrive ─► every machine runs ─► who died is restarted
 //! ```
 
 use crate::{
     book::{Book, Tally},
-    client::{BUCKET, Client, Ended, NODES, account},
+    client::{BUCKET, Client, Ended, account},
     entropy::mixed,
-    faults::{Fault, Weather},
-    host::{DISK_PACE, Down, Host, Up, members},
-    net::Wires,
+    faults::{Fault, SLOTS, Slot, Weather},
+    host::{Host, Up, members},
+    net::{HostId, Wires},
     recount,
+    replace::Replacement,
     trace::Trace,
     workload,
 };
@@ -22,12 +23,9 @@ use futures::FutureExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::task::JoinHandle;
 
-/// How long clients work, milliseconds.
-const LOAD_MS: u64 = 20_000;
 /// How long anything may take that must come to an end, milliseconds.
-const PATIENCE_MS: u64 = 240_000;
+pub const PATIENCE_MS: u64 = 240_000;
 const CLIENTS: usize = 5;
-const FAULTS_AT_ONCE: usize = 3;
 
 /// What a run came to.
 pub struct Report {
@@ -36,25 +34,50 @@ pub struct Report {
     pub events: u64,
     pub hash: u64,
     pub simulated_ms: u64,
-    pub faults: usize,
     pub tally: Tally,
+    pub events_of: Events,
     pub wrong: Vec<String>,
 }
 
-struct World {
-    wires: Wires,
-    hosts: Vec<Host>,
-    clients: Up,
-    book: Arc<Book>,
-    rng: Rng,
-    weather: Weather,
-    now: u64,
+/// How often what happened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Events {
+    pub faults: u64,
+    /// Times that a machine lost its power.
+    pub power_cuts: u64,
+    pub starts: u64,
+    pub replaced: u64,
+    pub terms: u64,
+    pub purges: u64,
+    pub checkpoints_sent: u64,
+    pub log_records_lost: u64,
+    pub bits_flipped: u64,
+    pub copies_repaired: u64,
+}
+
+pub struct World {
+    pub wires: Wires,
+    /// By id, from 1 on. Ids are never used again.
+    pub hosts: Vec<Host>,
+    host_seed: u64,
+    pub clients: Up,
+    pub book: Arc<Book>,
+    pub rng: Rng,
+    pub weather: Weather,
+    pub now: u64,
     /// The fault that comes next: when, and how long it lasts.
-    next: Option<(u64, u64, Fault)>,
+    pub next: Option<(u64, u64, Fault)>,
     /// Those that are on, and until when.
-    on: Vec<(u64, Fault)>,
-    faults: usize,
-    _dir: tempfile::TempDir,
+    pub on: Vec<(u64, Fault)>,
+    /// Who starts again, and when.
+    pub restarts: Vec<(u64, HostId)>,
+    /// Whose lead is being overthrown.
+    pub overthrown: Option<HostId>,
+    pub replacement: Option<Replacement>,
+    /// The place whose disks rot.
+    pub rotten: Slot,
+    pub events: Events,
+    dir: tempfile::TempDir,
 }
 
 /// Runs one seed. With `shown`, prints what happens.
@@ -70,8 +93,8 @@ pub fn run(seed: u64, shown: bool) -> Report {
         events,
         hash,
         simulated_ms: world.now,
-        faults: world.faults,
         tally: world.book.tally(),
+        events_of: world.counted(),
         wrong: world.book.verdict(),
     }
 }
@@ -82,23 +105,39 @@ impl World {
         // Only checkpoints are files, and they need no real disk.
         let memory = std::path::Path::new("/dev/shm");
         let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let dir = dir.expect("a temporary directory");
         let wires = Wires::new(Rng::from_seed(rng.u64()), Trace::new(shown));
-        let host_seed = rng.u64();
-        let hosts = (1..=NODES).map(|id| Host::new(id, host_seed, dir.path().join(id.to_string()))).collect();
-        let clients = Up::bare(0, rng.u64());
-        let weather = Weather::of(&rng);
-        let book = Arc::default();
-        Self { wires, hosts, clients, book, rng, weather, now: 0, next: None, on: Vec::new(), faults: 0, _dir: dir }
+        let (host_seed, client_seed, rotten) = (rng.u64(), rng.u64(), rng.below(SLOTS as u64));
+        let mut world = Self {
+            wires,
+            hosts: Vec::new(),
+            host_seed,
+            clients: Up::bare(0, client_seed),
+            book: Arc::default(),
+            rng,
+            weather: Weather::of(seed),
+            now: 0,
+            next: None,
+            on: Vec::new(),
+            restarts: Vec::new(),
+            overthrown: None,
+            replacement: None,
+            rotten: 1 + usize::try_from(rotten).expect("few"),
+            events: Events::default(),
+            dir: dir.expect("a temporary directory"),
+        };
+        for slot in 1..=SLOTS {
+            world.add_host(slot);
+        }
+        world
     }
 
     fn live(&mut self) -> Result<(), String> {
-        for at in 0..NODES {
-            self.start(at);
+        for id in 1..=SLOTS {
+            self.start(id);
         }
         self.form()?;
         self.furnish()?;
-        let until = self.now + LOAD_MS;
+        let until = self.now + self.weather.load_ms();
         let workers: Vec<_> =
             (1..=CLIENTS).map(|id| self.clients.runtime.spawn(workload::work(self.client(id), until))).collect();
         self.plan();
@@ -110,6 +149,8 @@ impl World {
         for worker in workers {
             self.wait(worker, "a client")?;
         }
+        self.finish_replacement()?;
+        self.settle()?;
         let last = self.clients.runtime.spawn(workload::read_everything(self.client(0)));
         self.wait(last, "the last reader")?;
         let counted = self.clients.runtime.spawn(recount::recount(self.client(0)));
@@ -119,19 +160,46 @@ impl World {
 
     fn client(&self, id: usize) -> Client {
         let env = bulkhead_service::Env { rng: Rng::from_seed(self.rng.u64()), ..self.clients.env.clone() };
-        Client::new(id, env, self.wires.clone(), Arc::clone(&self.book))
+        let think = Duration::from_millis(self.weather.think_ms());
+        Client::new(id, env, self.wires.clone(), Arc::clone(&self.book), think)
     }
 
-    fn start(&mut self, at: usize) {
-        if self.hosts[at].up.is_some() {
+    /// A new machine, with an id that no other had.
+    pub fn add_host(&mut self, slot: Slot) -> HostId {
+        let id = self.hosts.len() + 1;
+        let dir = self.dir.path().join(id.to_string());
+        self.hosts.push(Host::new(id, slot, self.host_seed, dir, self.weather.checkpoint_log_bytes()));
+        self.tell_clients();
+        id
+    }
+
+    /// Clients learn which nodes there are.
+    pub fn tell_clients(&self) {
+        self.wires.0.lock().nodes = self.ids();
+    }
+
+    /// Those that are to run.
+    pub fn ids(&self) -> Vec<HostId> {
+        self.hosts.iter().filter(|host| !host.retired).map(|host| host.id).collect()
+    }
+
+    /// Of those, the ones in a place: two while one replaces the other.
+    pub fn ids_of(&self, slot: Slot) -> Vec<HostId> {
+        self.ids().into_iter().filter(|id| self.hosts[id - 1].slot == slot).collect()
+    }
+
+    pub fn start(&mut self, id: HostId) {
+        let host = &mut self.hosts[id - 1];
+        if host.up.is_some() || host.retired {
             return;
         }
-        self.wires.note(format_args!("node {} starts", at + 1));
-        self.hosts[at].start(self.now, &members(), &self.wires);
+        self.wires.note(format_args!("node {id} starts"));
+        self.events.starts += 1;
+        host.start(self.now, &self.wires);
     }
 
     /// One millisecond.
-    fn step(&mut self) {
+    pub fn step(&mut self) {
         self.now += 1;
         self.wires.0.lock().now = self.now;
         while let Some(message) = self.wires.due() {
@@ -151,10 +219,12 @@ impl World {
             }
         }
         self.clients.run(self.now, 0);
+        self.supervise();
+        self.advance_replacement();
     }
 
     /// Lets time pass until `task` ends.
-    fn wait<T>(&mut self, task: JoinHandle<T>, what: &str) -> Result<T, String> {
+    pub fn wait<T>(&mut self, task: JoinHandle<T>, what: &str) -> Result<T, String> {
         let until = self.now + PATIENCE_MS;
         while !task.is_finished() {
             if self.now >= until {
@@ -165,14 +235,24 @@ impl World {
         self.clients.runtime.block_on(task).map_err(|error| format!("{what}: {error}"))
     }
 
-    fn form(&mut self) -> Result<(), String> {
+    /// Lets time pass until `done`.
+    pub fn until(&mut self, what: &str, mut done: impl FnMut(&mut Self) -> bool) -> Result<(), String> {
         let until = self.now + PATIENCE_MS;
-        while self.hosts.iter().any(|host| host.up.as_ref().is_none_or(|up| up.parts.get().is_none())) {
+        while !done(self) {
             if self.now >= until {
-                return Err("the nodes do not open".into());
+                return Err(format!("{what} within {PATIENCE_MS} ms"));
             }
-            self.step();
+            for _ in 0..50 {
+                self.step();
+            }
         }
+        Ok(())
+    }
+
+    fn form(&mut self) -> Result<(), String> {
+        self.until("the nodes do not open", |world| {
+            world.hosts.iter().all(|host| host.up.as_ref().is_some_and(|up| up.parts.get().is_some()))
+        })?;
         let up = self.hosts[0].up.as_ref().ok_or("node 1 is down")?;
         let parts = up.parts.get().cloned().ok_or("node 1 is not open")?;
         let formed = up.runtime.spawn(async move { parts.replica.form(&members()).await });
@@ -211,103 +291,17 @@ impl World {
         Ok(())
     }
 
-    fn plan(&mut self) {
-        self.next = self.weather.next(&self.rng, NODES).map(|(calm, lasts, fault)| (self.now + calm, lasts, fault));
-    }
-
-    fn trouble(&mut self) {
-        while let Some(at) = self.on.iter().position(|(until, _)| *until <= self.now) {
-            let (_, fault) = self.on.remove(at);
-            self.wires.note(format_args!("over: {fault:?}"));
-            self.end(fault);
+    fn counted(&self) -> Events {
+        let mut events = self.events;
+        events.checkpoints_sent = self.wires.0.lock().checkpoints;
+        for host in &self.hosts {
+            let counts = host.log_counts();
+            events.purges += counts.purges;
+            events.log_records_lost += counts.lost;
+            events.copies_repaired += host.repaired();
+            let term = host.parts().map_or(0, |parts| parts.replica.status().term);
+            events.terms = events.terms.max(term);
         }
-        if let Some((_, lasts, fault)) = self.next.take_if(|(at, ..)| *at <= self.now) {
-            if self.on.len() < FAULTS_AT_ONCE {
-                self.wires.note(format_args!("{fault:?}"));
-                self.faults += 1;
-                self.begin(fault);
-                self.on.push((self.now + lasts, fault));
-            }
-            self.plan();
-        }
-    }
-
-    fn begin(&mut self, fault: Fault) {
-        let everyone = 0..=NODES;
-        match fault {
-            Fault::Crash(node, how) => self.hosts[node - 1].stop(how),
-            Fault::CrashAll(how) => self.hosts.iter_mut().for_each(|host| host.stop(how)),
-            Fault::Isolate(node) => self.block((1..=NODES).flat_map(|other| [(node, other), (other, node)])),
-            Fault::CutOff(node) => self.block(everyone.flat_map(|other| [(node, other), (other, node)])),
-            Fault::OneWay(from, to) => self.block([(from, to)]),
-            Fault::SlowLink(from, to, most) => {
-                self.wires.0.lock().slow.insert((from, to), most);
-            }
-            Fault::Loss(permille) => self.wires.0.lock().loss = permille,
-            Fault::SlowDisk(node, most) => self.pace(node, Duration::from_millis(most)),
-            Fault::Clock(node, by) => self.hosts[node - 1].skew_ms = by,
-            Fault::Disk(node, fault) => self.hosts[node - 1].chunk_disk.plan(fault),
-        }
-    }
-
-    fn end(&mut self, fault: Fault) {
-        match fault {
-            Fault::Crash(node, _) => self.start(node - 1),
-            Fault::CrashAll(_) => (0..NODES).for_each(|at| self.start(at)),
-            Fault::Isolate(_) | Fault::CutOff(_) | Fault::OneWay(..) | Fault::SlowLink(..) | Fault::Loss(_) => {
-                self.wires.heal();
-                // The others of the network are still on.
-                for fault in
-                    self.on.iter().map(|(_, fault)| *fault).filter(|fault| fault.is_of_network()).collect::<Vec<_>>()
-                {
-                    self.begin(fault);
-                }
-            }
-            Fault::SlowDisk(node, _) => self.pace(node, DISK_PACE),
-            // Clocks stay wrong, and a disk's fault may be still to come.
-            Fault::Clock(..) | Fault::Disk(..) => {}
-        }
-    }
-
-    fn block(&self, links: impl IntoIterator<Item = (usize, usize)>) {
-        self.wires.0.lock().blocked.extend(links);
-    }
-
-    fn pace(&self, node: usize, most: Duration) {
-        if let Some(up) = &self.hosts[node - 1].up {
-            up.pace.set(most);
-        }
-    }
-
-    /// Ends all trouble: what is broken is mended, and every node starts once more, so that disks are read.
-    fn calm(&mut self) {
-        self.on.clear();
-        self.wires.heal();
-        for at in 0..NODES {
-            self.hosts[at].stop(if self.rng.below(2) == 0 { Down::Kill } else { Down::Power });
-            self.hosts[at].chunk_disk.heal();
-            self.start(at);
-        }
-    }
-
-    /// Once all have applied everything, all hold the same.
-    fn same_everywhere(&mut self) -> Result<(), String> {
-        let until = self.now + PATIENCE_MS;
-        loop {
-            let states: Vec<_> = self
-                .hosts
-                .iter()
-                .filter_map(|host| Some(recount::rows(&host.up.as_ref()?.parts.get()?.replica)))
-                .collect();
-            if states.len() == NODES && states.iter().all(|state| *state == states[0]) {
-                return Ok(());
-            }
-            if self.now >= until {
-                return Err("the nodes' indexes differ".into());
-            }
-            for _ in 0..100 {
-                self.step();
-            }
-        }
+        events
     }
 }

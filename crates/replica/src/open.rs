@@ -148,7 +148,7 @@ impl Disk {
             Medium::Files => {
                 Log::Files(LogStore::open(&log, file_bytes.max(1), guard).await.map_err(failed("the log"))?)
             }
-            Medium::Memory(disk) => Log::Memory(MemoryLog::open(&disk, guard, env)),
+            Medium::Memory(disk) => Log::Memory(MemoryLog::open(&disk, guard, env).map_err(failed("the log"))?),
         };
         let life = match life {
             Some(life) => life,

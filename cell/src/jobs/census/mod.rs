@@ -178,7 +178,8 @@ impl Job {
         let view = self.index.read(self.env.clock.now() + CENSUS_PATIENCE).await?;
         let (grace, store) = (self.grace, self.chunks.clone());
         let is_placed_here = move |chunk| store.is_placed_here(chunk);
-        let mut part = blocking(move || plan(&Bytes::new(view, grace)?, after, &held, is_placed_here)).await?;
+        let mut part =
+            blocking(&self.env.tasks, move || plan(&Bytes::new(view, grace)?, after, &held, is_placed_here)).await?;
         self.figures.freed(self.chunks.local().free(&part.free));
         // Written since the page was taken, most of them.
         part.missing.retain(|chunk| !self.chunks.local().has(*chunk));

@@ -195,7 +195,7 @@ impl Job {
 
     async fn page(&self, from: GarbageKey, more: Duration) -> Result<Page, GarbageError> {
         let (view, grace) = (self.index.local(), self.grace);
-        Ok(blocking(move || plan(&Bytes::new(view, grace)?, from, more)).await?)
+        Ok(blocking(&self.env.tasks, move || plan(&Bytes::new(view, grace)?, from, more)).await?)
     }
 
     async fn execute(&self, command: Command) -> Result<(), GarbageError> {

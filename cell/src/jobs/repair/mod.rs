@@ -92,7 +92,7 @@ impl Job {
     async fn needed(&self, waiting: Vec<MissingCopy>) -> Result<Vec<(MissingCopy, Wanted)>, RepairError> {
         let view = self.index.read(self.env.clock.now() + SURVEY_PATIENCE).await?;
         let grace = self.grace;
-        let answers = blocking(move || {
+        let answers = blocking(&self.env.tasks, move || {
             let bytes = Bytes::new(view, grace)?;
             waiting.into_iter().map(|copy| Ok((copy, need(&bytes, copy.chunk)?))).collect::<Result<Vec<_>, _>>()
         });

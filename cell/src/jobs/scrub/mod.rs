@@ -62,7 +62,7 @@ impl Job {
     }
 
     async fn again_and_again(&self) {
-        let mut saved = Saved::load(&self.path).await;
+        let mut saved = Saved::load(&self.path, &self.env.tasks).await;
         loop {
             let pause = self.until_next(&saved);
             self.figures.scrub(|scrub| scrub.whole_since = saved.whole_since);
@@ -153,7 +153,7 @@ impl Job {
     }
 
     async fn save(&self, saved: &Saved) {
-        if let Err(error) = saved.save(&self.path).await {
+        if let Err(error) = saved.save(&self.path, &self.env.tasks).await {
             tracing::warn!(%error, "how far scrub is could not be written");
         }
     }

@@ -4,8 +4,9 @@
 
 use crate::chunks::ChunkId;
 use bulkhead_model::Timestamp;
+use bulkhead_service::env::Tasks;
 use serde::{Deserialize, Serialize};
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 /// The format of the file.
 const VERSION: u32 = 1;
@@ -45,8 +46,10 @@ impl Saved {
     }
 
     /// What was saved last; nothing when that cannot be read.
-    pub async fn load(path: &Path) -> Self {
-        match tokio::fs::read_to_string(path).await {
+    pub async fn load(path: &Path, tasks: &Tasks) -> Self {
+        let path = path.to_owned();
+        let read = tasks.blocking(move || fs::read_to_string(path)).await;
+        match read.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(text) => Self::decode(&text).unwrap_or_default(),
             Err(error) => {
                 if error.kind() != io::ErrorKind::NotFound {
@@ -61,10 +64,10 @@ impl Saved {
     ///
     /// # Errors
     /// When it cannot be written; what was there before may be there still.
-    pub async fn save(&self, path: &Path) -> io::Result<()> {
-        let beside = path.with_extension("new");
-        tokio::fs::write(&beside, self.encode()).await?;
-        tokio::fs::rename(&beside, path).await
+    pub async fn save(&self, path: &Path, tasks: &Tasks) -> io::Result<()> {
+        let (text, path, beside) = (self.encode(), path.to_owned(), path.with_extension("new"));
+        let saved = tasks.blocking(move || fs::write(&beside, text).and_then(|()| fs::rename(&beside, path)));
+        saved.await.map_err(io::Error::other)?
     }
 }
 
@@ -75,17 +78,17 @@ mod tests {
     #[tokio::test]
     async fn what_was_saved_is_read_and_anything_else_is_a_new_beginning() {
         let dir = tempfile::TempDir::new().expect("a temporary directory");
-        let path = dir.path().join("scrub.json");
-        assert_eq!(Saved::load(&path).await, Saved::default());
+        let (path, tasks) = (dir.path().join("scrub.json"), Tasks::default());
+        assert_eq!(Saved::load(&path, &tasks).await, Saved::default());
         let done = ChunkId { blob: (7 << 64) | 9, index: 3 };
         let saved = Saved { whole_since: Some(Timestamp(5)), under_way: Some((Timestamp(6), done)) };
-        saved.save(&path).await.expect("writable");
-        assert_eq!(Saved::load(&path).await, saved);
+        saved.save(&path, &tasks).await.expect("writable");
+        assert_eq!(Saved::load(&path, &tasks).await, saved);
         let frozen = r#"{"version":1,"whole_since":5,"under_way":[6,"00000000000000070000000000000009",3]}"#;
         assert_eq!(saved.encode(), frozen);
         for nonsense in ["", "{}", &frozen.replace(":1,", ":2,"), &frozen[..40]] {
-            tokio::fs::write(&path, nonsense).await.expect("writable");
-            assert_eq!(Saved::load(&path).await, Saved::default(), "{nonsense}");
+            fs::write(&path, nonsense).expect("writable");
+            assert_eq!(Saved::load(&path, &tasks).await, Saved::default(), "{nonsense}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The disk of a simulated node: it knows what was synced.
 //!
-//! Writes are in order, as in a log: a crash keeps the synced ones and some of the others, from the oldest on.
+//! Writes are in order, as in a log: a crash keeps the synced ones and some of the others, from the oldest on. A sync that
+//! fails does the same to what it was to make durable, and what is lost then is lost, however often it is synced again.
 
 use super::MemoryStore;
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 use bulkhead_service::env::Rng;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 /// What a simulated node keeps when it is down. Cheap to clone; clones are the same disk.
 #[derive(Clone, Default)]
@@ -22,6 +23,16 @@ struct Inner {
     databases: BTreeMap<u64, Contents>,
     last: u64,
     log: LogContents,
+    counts: Counts,
+}
+
+/// What has happened on a disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Times that a beginning of the log was given up for a checkpoint.
+    pub purges: u64,
+    /// Records of the log that a crash or a failed sync lost.
+    pub lost: u64,
 }
 
 #[derive(Default)]
@@ -54,6 +65,8 @@ pub(super) struct LogState {
 struct LogContents {
     medium: LogState,
     unsynced: Vec<Record>,
+    /// Decides what the next sync, which is to fail, loses.
+    failing: Option<Rng>,
 }
 
 impl LogState {
@@ -88,9 +101,19 @@ impl MemoryDisk {
             let batches = std::mem::take(&mut contents.unsynced);
             batches.into_iter().take(kept).for_each(|batch| contents.medium.write(batch));
         }
-        let kept = some(rng, inner.log.unsynced.len());
-        let records = std::mem::take(&mut inner.log.unsynced);
-        records.into_iter().take(kept).for_each(|record| inner.log.medium.take(record));
+        inner.log.failing = None;
+        let count = inner.log.unsynced.len();
+        inner.counts.lost += inner.log.lose(rng, count);
+    }
+
+    /// The next sync of the log fails.
+    pub fn fail_sync(&self, rng: Rng) {
+        self.inner.lock().log.failing = Some(rng);
+    }
+
+    /// What has happened here.
+    pub fn counts(&self) -> Counts {
+        self.inner.lock().counts
     }
 
     /// A new database.
@@ -133,7 +156,11 @@ impl MemoryDisk {
     }
 
     pub(super) fn write_log(&self, records: impl IntoIterator<Item = Record>) {
-        self.inner.lock().log.unsynced.extend(records);
+        let inner = &mut *self.inner.lock();
+        let before = inner.log.unsynced.len();
+        inner.log.unsynced.extend(records);
+        let new = &inner.log.unsynced[before..];
+        inner.counts.purges += new.iter().filter(|record| matches!(record, Record::Purge(_))).count() as u64;
     }
 
     /// Records of the log that are not synced.
@@ -142,10 +169,36 @@ impl MemoryDisk {
     }
 
     /// Makes the oldest `count` unsynced records of the log durable.
-    pub(super) fn sync_log(&self, count: usize) {
-        let log = &mut self.inner.lock().log;
-        let count = count.min(log.unsynced.len());
-        log.unsynced.drain(..count).for_each(|record| log.medium.take(record));
+    ///
+    /// # Errors
+    /// When it is to fail: then a beginning of them is, and the others are gone.
+    pub(super) fn sync_log(&self, count: usize) -> io::Result<()> {
+        let inner = &mut *self.inner.lock();
+        let count = count.min(inner.log.unsynced.len());
+        if let Some(rng) = inner.log.failing.take() {
+            inner.counts.lost += inner.log.lose(&rng, count);
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        inner.log.keep(count);
+        Ok(())
+    }
+}
+
+impl LogContents {
+    /// Makes the oldest `count` records durable.
+    fn keep(&mut self, count: usize) {
+        self.unsynced.drain(..count).for_each(|record| self.medium.take(record));
+    }
+
+    /// Of the oldest `count` records makes some of the oldest durable and forgets the others, and all behind them. Says how
+    /// many.
+    fn lose(&mut self, rng: &Rng, count: usize) -> u64 {
+        let lost = count - some(rng, count);
+        self.keep(count - lost);
+        if lost > 0 {
+            return std::mem::take(&mut self.unsynced).len() as u64;
+        }
+        0
     }
 }
 

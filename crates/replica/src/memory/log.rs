@@ -48,8 +48,11 @@ pub(crate) struct MemoryLog {
 
 impl MemoryLog {
     /// Opens the log on `disk`. What a former process wrote and never synced is synced first.
-    pub fn open(disk: &MemoryDisk, guard: PurgeGuard, env: &Env) -> Self {
-        disk.sync_log(usize::MAX);
+    ///
+    /// # Errors
+    /// When that sync fails.
+    pub fn open(disk: &MemoryDisk, guard: PurgeGuard, env: &Env) -> io::Result<Self> {
+        disk.sync_log(usize::MAX)?;
         let inner = Inner {
             disk: disk.clone(),
             live: Mutex::new(disk.found_log()),
@@ -61,7 +64,7 @@ impl MemoryLog {
         };
         let log = Self { inner: Arc::new(inner) };
         env.tasks.spawn("log.sync", log.clone().sync(env.tasks.clone()));
-        log
+        Ok(log)
     }
 
     pub fn disk_bytes(&self) -> u64 {
@@ -82,7 +85,7 @@ impl MemoryLog {
         while stopping.run_until_cancelled(self.inner.written.notified()).await.is_some() {
             let waiting = std::mem::take(&mut *self.inner.waiting.lock());
             let (disk, records) = (self.inner.disk.clone(), self.inner.disk.unsynced_records());
-            let synced = tasks.blocking(move || disk.sync_log(records)).await.map_err(io::Error::other);
+            let synced = tasks.blocking(move || disk.sync_log(records)).await.map_err(io::Error::other).flatten();
             self.inner.syncs.fetch_add(1, Ordering::Relaxed);
             for waiter in waiting {
                 match (waiter, &synced) {

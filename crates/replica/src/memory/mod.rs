@@ -7,7 +7,7 @@ mod log;
 #[cfg(test)]
 mod tests;
 
-pub use disk::MemoryDisk;
+pub use disk::{Counts, MemoryDisk};
 pub(crate) use log::MemoryLog;
 
 use crate::machine::{Cursor, Family, Mutation, Reader, StoreError};

@@ -42,7 +42,7 @@ impl StoreBuilder<TypeConfig, MemoryLog, StateMachine, TempDir> for Fresh {
         let (dir, disk, env) = (TempDir::new().expect("a directory"), MemoryDisk::default(), Env::for_tests(1));
         let store = state(&dir, &disk);
         let checkpoints = Arc::new(Checkpoints::open(dir.path()).expect("checkpoints"));
-        let log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env);
+        let log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env).expect("a log");
         let (machine, tasks) = (Arc::new(Nowhere), env.tasks);
         Ok((dir, log, StateMachine { store: Arc::new(store), machine, checkpoints, tasks }))
     }
@@ -93,15 +93,31 @@ fn a_crash_keeps_what_was_synced_and_a_beginning_of_the_rest() {
 async fn an_acknowledged_append_survives_a_crash() {
     for seed in 0..50 {
         let (disk, env) = (MemoryDisk::default(), Env::for_tests(seed));
-        let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env);
+        let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env).expect("a log");
         let entry = |index| Entry::new(id(index), EntryPayload::Normal(Command(vec![7; 9].into())));
         log.blocking_append((0..5).map(entry)).await.expect("appended");
         log.truncate_after(Some(id(3))).await.expect("truncated");
         disk.crash(&Rng::from_seed(seed));
-        let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env);
+        let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env).expect("a log");
         let last = log.get_log_state().await.expect("memory").last_log_id;
         assert!(last == Some(id(3)) || last == Some(id(4)), "{last:?}");
         assert!(log.try_get_log_entries(0..4).await.expect("memory").len() == 4);
+    }
+}
+
+#[tokio::test]
+async fn a_sync_that_fails_is_told_and_what_it_lost_stays_lost() {
+    for seed in 0..20 {
+        let (disk, env) = (MemoryDisk::default(), Env::for_tests(seed));
+        let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env).expect("a log");
+        let entry = |index| Entry::new(id(index), EntryPayload::Normal(Command(vec![7; 9].into())));
+        log.blocking_append((0..2).map(entry)).await.expect("appended");
+        disk.fail_sync(Rng::from_seed(seed));
+        assert!(log.blocking_append((2..6).map(entry)).await.is_err(), "not durable");
+        let lost = disk.counts().lost;
+        let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env).expect("a log");
+        let last = log.get_log_state().await.expect("memory").last_log_id;
+        assert_eq!(last.map(|last| last.index), Some(5 - lost), "seed {seed}");
     }
 }
 
