@@ -11,7 +11,12 @@ use bulkhead_cell::{
     chunks::{ChunkStore, LocalConfig, disk::FaultyDisk},
     clock,
     jobs::{self, figures::Figures},
-    meta::{apply::Index, index::IndexHandle, ticks},
+    meta::{
+        apply::Index,
+        bytes::{Bytes, Verdict},
+        index::IndexHandle,
+        ticks,
+    },
     names::Names,
     node,
     ops::Cell,
@@ -74,10 +79,14 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// As the node says it itself: copies it should have and has not, once it knows.
+    /// Copies that the node knows to be missing, of chunks that are named; `None` before it has compared all it holds with the
+    /// index. What was never named waits longer, for its epoch to be closed.
     pub fn missing_copies(&self) -> Option<usize> {
-        let is_known = self.figures.covers(self.cell.chunks.topology().as_ref());
-        is_known.then(|| self.cell.chunks.repairs().here())
+        self.figures.covers(self.cell.chunks.topology().as_ref()).then_some(())?;
+        let bytes = Bytes::new(self.cell.index.local(), GRACE).ok()?;
+        let missing = self.cell.chunks.repairs().list();
+        let verdicts = missing.iter().map(|copy| bytes.verdict(copy.chunk.blob.into()));
+        Some(verdicts.filter(|verdict| !matches!(verdict, Ok(Verdict::Kept | Verdict::Free))).count())
     }
 }
 

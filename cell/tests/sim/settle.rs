@@ -60,7 +60,7 @@ impl World {
         }
         let rots = matches!(self.weather, Weather::Disks | Weather::All | Weather::Long);
         let is_read = !rots || figures.scrub.whole_since.is_some();
-        seen.censuses >= 2 && is_read && parts.missing_copies() == Some(0) && parts.cell.chunks.repairs().is_empty()
+        seen.censuses >= 2 && is_read && parts.missing_copies() == Some(0)
     }
 
     /// Once all have applied everything, all hold the same.
