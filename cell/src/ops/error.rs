@@ -59,6 +59,9 @@ pub enum OpError {
     /// The node has no room for this request now. Nothing was named.
     #[error("too busy: {0}")]
     SlowDown(&'static str),
+    /// The disks have reached their reserve. Nothing was named; what is there can be read and deleted.
+    #[error("the cell's disks are full")]
+    DiskFull,
     /// Certainly not executed: the request may be repeated here or on another node.
     #[error("not executed: {0}")]
     NotExecuted(String),

@@ -103,7 +103,7 @@ async fn read_within(
 impl From<PutError> for OpError {
     fn from(error: PutError) -> Self {
         match error {
-            PutError::DiskFull => Self::SlowDown("the disks have reached their reserve"),
+            PutError::DiskFull => Self::DiskFull,
             PutError::NotEnoughReplicas { .. } | PutError::Deadline => Self::NotExecuted(error.to_string()),
             PutError::Size { .. } | PutError::Conflict => Self::Internal(error.to_string()),
         }
@@ -116,5 +116,15 @@ impl From<GetError> for OpError {
             GetError::Unavailable { .. } | GetError::Deadline => Self::NotExecuted(error.to_string()),
             GetError::Missing { .. } | GetError::Range { .. } => Self::Internal(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_disks_are_told_from_other_reasons_to_slow_down() {
+        assert!(matches!(OpError::from(PutError::DiskFull), OpError::DiskFull));
     }
 }

@@ -107,6 +107,13 @@ fn answer(error: &OpError) -> Answer {
         OpError::SlowDown(_) => Answer::new(S3ErrorCode::SlowDown, "Please reduce your request rate.")
             .with(header::RETRY_AFTER, "1")
             .not_executed(),
+        OpError::DiskFull => Answer::new(
+            S3ErrorCode::SlowDown,
+            "The disks of the cell that holds this bucket are full: nothing can be written until space is given back. Reading, \
+             listing and deleting work.",
+        )
+        .with(header::RETRY_AFTER, "30")
+        .not_executed(),
         OpError::NotExecuted(_) => unavailable("Service is unable to handle request.").not_executed(),
         OpError::Unknown(_) => unavailable("The outcome of the request is not known. It may have been carried out.")
             .with(HeaderName::from_static(headers::OUTCOME_UNKNOWN), "1"),
@@ -340,6 +347,7 @@ mod tests {
             (OpError::MalformedXml("a"), "MalformedXML", 400),
             (OpError::NamesUnavailable(String::new()), "ServiceUnavailable", 503),
             (OpError::SlowDown("a"), "SlowDown", 503),
+            (OpError::DiskFull, "SlowDown", 503),
             (OpError::NotExecuted(String::new()), "ServiceUnavailable", 503),
             (OpError::Unknown(String::new()), "ServiceUnavailable", 503),
             (OpError::Internal(String::new()), "InternalError", 500),
@@ -349,9 +357,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_as_such_and_what_still_works() {
+        let response = respond(OpError::DiskFull);
+        let message = response.message().expect("it has one");
+        for said in ["disks", "full", "written", "Reading", "deleting"] {
+            assert!(message.contains(said), "{said:?} is not in {message:?}");
+        }
+    }
+
+    #[test]
     fn only_what_was_certainly_not_executed_says_so() {
         let says_so = |error| respond(error).headers().is_some_and(|map| map.contains_key(headers::NOT_EXECUTED));
         assert!(says_so(OpError::SlowDown("a")));
+        assert!(says_so(OpError::DiskFull));
         assert!(says_so(OpError::NotExecuted(String::new())));
         assert!(!says_so(OpError::Unknown(String::new())));
         assert!(!says_so(OpError::Internal(String::new())));
