@@ -99,9 +99,12 @@ const _: () = assert!(CHUNK_BYTES_MAX as usize <= CHUNK_WRITE_BYTES_MAX);
 pub const CHUNK_BATCH_BYTES_MAX: usize = 16 << 20;
 /// Local reads of chunks at a time; each holds at most one chunk in memory.
 pub const CHUNK_READS_MAX: usize = 32;
-/// Kept free on the disk for Raft, the index and deletes: no extent is begun that would touch it, and for ordinary writes none that would not
-/// leave one for compaction besides.
+/// Kept free on the disk for Raft, the index and deletes: no extent is begun for ordinary writes that would not leave it and an
+/// extent for compaction besides, and nothing is taken into the index then.
 pub const DISK_RESERVE_BYTES: u64 = 1 << 30;
+/// What compaction leaves of it. The index and the log go on growing for a while on a disk that is full to its reserve; if they could
+/// keep compaction from beginning, no deletion would ever give space back.
+pub const COMPACTION_RESERVE_BYTES: u64 = DISK_RESERVE_BYTES / 2;
 /// Chunks forgotten at a time: readers wait meanwhile.
 pub const FREED_AT_ONCE_MAX: usize = 1_000;
 /// How far back a disk's slowness is looked for.

@@ -103,6 +103,12 @@ impl LocalStore {
         }
     }
 
+    /// Whether the disk has more than its reserve: below it no bytes of tenants are taken, whatever holds them. A disk that does not say
+    /// how much is free is taken to have room, and says so when it is written to.
+    pub fn has_room(&self) -> bool {
+        self.parts.disk.free_bytes().map_or(true, |free| free >= self.config.reserve_bytes())
+    }
+
     /// How the disk and its extents are now. Asks the disk for its free space, and reads nothing else.
     pub fn figures(&self) -> DiskFigures {
         let now = self.clock.now();

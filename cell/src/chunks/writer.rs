@@ -15,7 +15,7 @@ use crate::{
         index::{ExtentState, Held, Index, Location, Usage},
         payload::Chunk,
     },
-    limits::{CHUNK_BATCH_BYTES_MAX, DISK_RESERVE_BYTES},
+    limits::{CHUNK_BATCH_BYTES_MAX, COMPACTION_RESERVE_BYTES},
 };
 use bulkhead_model::NodeId;
 use bulkhead_service::{
@@ -254,7 +254,7 @@ impl Writer {
         let left = self.disk.free_bytes()?.checked_sub(self.extent_bytes);
         let reserved = left.is_none_or(|left| left < self.reserve_bytes);
         self.health.set_full(reserved);
-        if reserved && !(is_moved && left.is_some_and(|left| left >= DISK_RESERVE_BYTES)) {
+        if reserved && !(is_moved && left.is_some_and(|left| left >= COMPACTION_RESERVE_BYTES)) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let id = ExtentId(self.next);

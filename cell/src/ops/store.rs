@@ -50,6 +50,10 @@ pub(super) async fn take(
     let store =
         |index, bytes| cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).err_into().boxed();
     let body = ingest(body, cut, &cell.budgets.incoming, store).await?;
+    // Chunks are refused by the disks they go to. What rides in the index would use the reserve up that index and log live on.
+    if body.inline.is_some() && !cell.chunks.local().has_room() {
+        return Err(OpError::DiskFull);
+    }
     Ok(Taken { lease, body, chunk_bytes: cut.chunk_bytes })
 }
 

@@ -1,8 +1,8 @@
-//! A cell that lost a node goes on.
+//! A cell that lost a node, or whose disks are full, goes on.
 
-use crate::harness::{TestCell, bytes};
-use bulkhead_cell::ops::OpError;
-use std::time::Duration;
+use crate::harness::{EXTENT_BYTES, TestCell, bytes};
+use bulkhead_cell::{chunks::disk::FaultyDisk, limits::DISK_RESERVE_BYTES, ops::OpError};
+use std::{sync::Arc, time::Duration};
 
 /// Repeats a call under the same request id while it was not executed, or nobody knows whether it was, as a router would.
 async fn persist<T, F: Future<Output = Result<T, OpError>>>(call: impl Fn() -> F) -> T {
@@ -35,4 +35,25 @@ async fn writes_and_reads_go_on_without_the_leader() {
             assert!(persist(|| cell.get(survivor, &key)).await == *body, "{key} differs");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_rides_in_the_index_is_refused_while_the_disk_is_full_too_and_taken_again_afterwards() {
+    const RESERVE: u64 = DISK_RESERVE_BYTES + EXTENT_BYTES;
+    let disks: Vec<_> = (0..3).map(|n| FaultyDisk::new(n, RESERVE)).collect();
+    let cell = TestCell::start_on(|n, _| Arc::new(disks[n as usize - 1].clone())).await;
+    cell.bucket("bucket").await;
+    cell.put(0, "before", bytes(100)).await.expect("there is room");
+    for disk in &disks {
+        disk.set_space(RESERVE - 1);
+    }
+    for (n, len) in [(0, 0), (1, 100), (2, 10_000)] {
+        let refused = cell.put(n, "full", bytes(len)).await.map(|_| ());
+        assert!(matches!(refused, Err(OpError::DiskFull)), "{len} bytes: {refused:?}");
+    }
+    assert_eq!(cell.get(1, "before").await.expect("reads go on"), bytes(100));
+    for disk in &disks {
+        disk.set_space(RESERVE);
+    }
+    cell.put(0, "after", bytes(100)).await.expect("there is room again");
 }

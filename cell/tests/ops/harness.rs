@@ -7,7 +7,10 @@ use axum::{
     routing::{delete, post},
 };
 use bulkhead_cell::{
-    chunks::{ChunkStore, LocalConfig, Topology, disk::RealDisk},
+    chunks::{
+        ChunkStore, LocalConfig, Topology,
+        disk::{Disk, RealDisk},
+    },
     meta::{
         apply::Index,
         command::{Command, Condition, EtagMatch},
@@ -42,7 +45,7 @@ use tokio::net::TcpListener;
 const BLUEPRINT: &str = include_str!("../../../blueprints/dev.toml");
 const TOKEN: &str = "a-token-that-only-these-tests-know";
 /// Extents are preallocated, and a test fills few of them.
-const EXTENT_BYTES: u64 = 32 << 20;
+pub const EXTENT_BYTES: u64 = 32 << 20;
 /// Nothing here takes that long unless something is broken.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -69,6 +72,11 @@ pub fn account(n: u64) -> AccountId {
 impl TestCell {
     /// Starts and forms a cell, and creates the accounts.
     pub async fn start() -> Self {
+        Self::start_on(|_, dir| Arc::new(RealDisk::open(dir).expect("a fresh directory"))).await
+    }
+
+    /// The same, with the chunks of each node on the disk that `disk` gives for it.
+    pub async fn start_on(disk: impl Fn(u64, &std::path::Path) -> Arc<dyn Disk>) -> Self {
         let mut blueprint = Blueprint::parse(BLUEPRINT).expect("the dev blueprint is valid");
         blueprint.sizes.extent_bytes = EXTENT_BYTES;
         let env = Env::system();
@@ -76,7 +84,8 @@ impl TestCell {
         let names = control_plane(&env).await;
         let mut nodes = Vec::new();
         for n in 1..=3 {
-            nodes.push(TestNode::start(n, &dir, &blueprint, names).await);
+            let disk = disk(n, &dir.path().join(n.to_string()).join("chunks"));
+            nodes.push(TestNode::start(n, &dir, disk, &blueprint, names).await);
         }
         let members: Vec<_> = nodes.iter().map(|node| node.member.clone()).collect();
         nodes[0].replica.form(&members).await.expect("three fresh nodes form a group");
@@ -155,7 +164,7 @@ impl TestCell {
 }
 
 impl TestNode {
-    async fn start(n: u64, dir: &TempDir, blueprint: &Blueprint, names: SocketAddr) -> Self {
+    async fn start(n: u64, dir: &TempDir, disk: Arc<dyn Disk>, blueprint: &Blueprint, names: SocketAddr) -> Self {
         let env = Env::system();
         let sizes = &blueprint.sizes;
         let (node, az) = (NodeId(n), blueprint.topology.azs[n as usize - 1].clone());
@@ -176,8 +185,7 @@ impl TestNode {
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh replica");
         let config = LocalConfig { node, extent_bytes: sizes.extent_bytes, chunk_bytes: sizes.chunk_bytes };
         let remote = peer::PeerClient::new(Client::new(Some(&token), None), env.clock.clone());
-        let disk = RealDisk::open(&data.join("chunks")).expect("a fresh directory");
-        let chunks = ChunkStore::open(config, Arc::new(disk), Arc::new(remote), env.clone()).await.expect("fresh");
+        let chunks = ChunkStore::open(config, disk, Arc::new(remote), env.clone()).await.expect("fresh");
         let index = IndexHandle::new(replica.clone(), env.clone(), node);
         let endpoints = Endpoints::new(Client::new(Some(&token), None), &[names]);
         let names = names::Names::new(endpoints, env.clock.clone());

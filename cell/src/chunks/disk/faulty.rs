@@ -80,6 +80,11 @@ impl FaultyDisk {
         Self { state: Arc::new(Mutex::new(state)), generation: 0 }
     }
 
+    /// From now on there is room for so many bytes: somebody else uses the disk too, or no more.
+    pub fn set_space(&self, space: u64) {
+        self.state.lock().space = space;
+    }
+
     /// Plans a fault. It may come in a later life.
     pub fn plan(&self, fault: Fault) {
         self.state.lock().faults.push(fault);

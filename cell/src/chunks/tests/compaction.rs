@@ -10,7 +10,7 @@ use crate::{
         health::DiskState,
         index::ExtentState,
     },
-    limits::{COMPACTION_BYTES_PER_SECOND_MAX, DISK_RESERVE_BYTES, TRASH_EXTENTS_MAX},
+    limits::{COMPACTION_BYTES_PER_SECOND_MAX, COMPACTION_RESERVE_BYTES, DISK_RESERVE_BYTES, TRASH_EXTENTS_MAX},
 };
 use async_trait::async_trait;
 use std::{collections::BTreeSet, ops::Range};
@@ -256,16 +256,25 @@ async fn a_full_disk_refuses_writes_and_compaction_makes_room_from_the_reserve()
 }
 
 #[tokio::test]
+async fn index_and_log_may_use_half_of_the_reserve_and_compaction_still_begins() {
+    let disk = FaultyDisk::new(0, DISK_RESERVE_BYTES + 3 * EXTENT_BYTES);
+    let store = filled(&disk, 0..10).await;
+    disk.set_space(DISK_RESERVE_BYTES / 2 + 3 * EXTENT_BYTES);
+    free(&store, [1, 2, 3, 4]);
+    assert_eq!(store.compact_once(ALL).await.outcome, Outcome::Trashed(ExtentId(0)));
+    assert_there(&store, [0], "which was moved to the reserve").await;
+}
+
+#[tokio::test]
 async fn when_not_even_the_reserve_has_room_compaction_says_so_and_dead_extents_still_go() {
     let disk = FaultyDisk::new(0, DISK_RESERVE_BYTES + 3 * EXTENT_BYTES);
     let store = filled(&disk, 0..10).await;
-    let taken = disk.create("somebody else", EXTENT_BYTES / 2).expect("there is room");
+    disk.set_space(COMPACTION_RESERVE_BYTES + 5 * EXTENT_BYTES / 2);
     free(&store, [1, 2, 3, 4]);
     assert_eq!(store.compact_once(ALL).await.outcome, Outcome::Full);
     assert_there(&store, [0], "which found no room").await;
     free(&store, [0]);
     assert_eq!(store.compact_once(ALL).await.outcome, Outcome::Trashed(ExtentId(0)));
-    drop(taken);
 }
 
 #[tokio::test]
