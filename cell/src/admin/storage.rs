@@ -3,16 +3,16 @@
 use super::Admin;
 use crate::{
     chunks::{DiskFigures, ExtentFigures, health::DiskState, latency::Latency},
-    jobs::figures::{Census, Scrub, Snapshot},
+    jobs::figures::{Census, Removed, Scrub, Snapshot},
 };
 use axum::{Json, extract::State};
 use bulkhead_model::api::cell::{
-    CensusStorage, DiskCondition, DiskLatency, DiskStorage, ExtentStorage, NodeStorage, ScrubStorage,
+    CensusStorage, DiskCondition, DiskLatency, DiskStorage, ExtentStorage, NodeStorage, ScrubStorage, TrashStorage,
 };
 
 pub(super) async fn show(State(admin): State<Admin>) -> Json<NodeStorage> {
     let disk = admin.chunks.local().figures();
-    let Snapshot { census, scrub, repair, freed_bytes } = admin.figures.snapshot();
+    let Snapshot { census, scrub, repair, freed, removed } = admin.figures.snapshot();
     let repairs = admin.chunks.repairs();
     Json(NodeStorage {
         node: admin.identity.node,
@@ -20,20 +20,34 @@ pub(super) async fn show(State(admin): State<Admin>) -> Json<NodeStorage> {
         now: admin.env.clock.wall(),
         chunks: disk.chunks as u64,
         extents: disk.extents.iter().map(extent).collect(),
-        trash_extents: disk.trash_extents as u64,
-        trash_bytes: disk.trash_bytes,
+        trash: trash_of(&disk, &removed),
         missing: repairs.here() as u64,
         corrupt: disk.corrupt as u64,
         repair_backlog: repairs.len() as u64,
         without_source: repair.without_source,
         repaired_copies: repair.copies,
         repaired_bytes: repair.bytes,
-        freed_bytes,
+        freed_chunks: freed.chunks,
+        freed_bytes: freed.bytes,
         open_epochs: admin.index.open_epochs() as u64,
         census: census_of(&census),
         scrub: scrub_of(&scrub),
         disk: disk_of(disk),
     })
+}
+
+fn trash_of(disk: &DiskFigures, removed: &Removed) -> TrashStorage {
+    let Removed { extents, bytes, dead, dead_bytes, moved, rescued } = *removed;
+    TrashStorage {
+        extents: disk.trash_extents as u64,
+        bytes: disk.trash_bytes,
+        removed_extents: extents,
+        removed_bytes: bytes,
+        dead,
+        dead_bytes,
+        moved,
+        rescued,
+    }
 }
 
 fn disk_of(disk: DiskFigures) -> DiskStorage {

@@ -7,7 +7,7 @@ use crate::chunks::{
     ChunkId, LocalStore, ReadError,
     extent::ExtentId,
     health::DiskState,
-    index::{ExtentState, Usage},
+    index::{ExtentState, Freed, Usage},
     latency::Latency,
     local::Parts,
     reader,
@@ -75,13 +75,13 @@ impl LocalStore {
         self.parts.index.page(after, max)
     }
 
-    /// Forgets chunks that nobody needs: they can no longer be read, and compaction gives their bytes back. Returns how many bytes.
+    /// Forgets chunks that nobody needs: they can no longer be read, and compaction gives their bytes back. Returns what was here.
     ///
     /// Ids that are not here are passed over. A restart brings back what was not compacted yet.
-    pub fn free(&self, ids: &[ChunkId]) -> u64 {
-        let bytes = self.parts.index.free(ids);
-        metrics::counter!("bulkhead_chunk_bytes_freed_total").increment(bytes);
-        bytes
+    pub fn free(&self, ids: &[ChunkId]) -> Freed {
+        let freed = self.parts.index.free(ids);
+        metrics::counter!("bulkhead_chunk_bytes_freed_total").increment(freed.bytes);
+        freed
     }
 
     /// Reads a whole chunk from the medium, not from memory, and checks every CRC. A damaged one is given up.

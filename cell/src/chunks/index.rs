@@ -106,6 +106,13 @@ impl Usage {
     }
 }
 
+/// Chunks that nobody needs any more, and the bytes of their records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Freed {
+    pub chunks: u64,
+    pub bytes: u64,
+}
+
 /// An extent, and what is known of it.
 #[derive(Clone)]
 pub struct Held {
@@ -255,20 +262,21 @@ impl Index {
         }
     }
 
-    /// Forgets chunks that nobody needs any more. Returns the bytes of their records.
-    pub fn free(&self, ids: &[ChunkId]) -> u64 {
-        let mut bytes = 0;
+    /// Forgets chunks that nobody needs any more.
+    pub fn free(&self, ids: &[ChunkId]) -> Freed {
+        let mut freed = Freed::default();
         for batch in ids.chunks(FREED_AT_ONCE_MAX) {
             let mut tables = self.tables.write();
             for key in batch.iter().copied().map(Key::from) {
                 tables.settle(key);
                 if let Some(dead) = tables.chunks.remove(&key) {
                     tables.dies(dead);
-                    bytes += record_bytes(dead.len);
+                    freed.chunks += 1;
+                    freed.bytes += record_bytes(dead.len);
                 }
             }
         }
-        bytes
+        freed
     }
 
     /// The first `max` chunks behind `after`, in the order of their ids.

@@ -42,6 +42,7 @@ pub use compact::{Budget, Compacted, Outcome};
 pub use error::{CopyError, GetError, OpenError, PutError, ReadError};
 pub use figures::{DiskFigures, ExtentFigures, Health};
 pub use id::ChunkId;
+pub use index::Freed;
 pub use local::{LocalConfig, LocalStore};
 pub use placement::Topology;
 pub use replicate::ChunkStore;

@@ -14,7 +14,7 @@ use crate::{
     chunks::{
         ChunkId, LocalStore, contents,
         extent::ExtentId,
-        format::FooterEntry,
+        format::{FooterEntry, record_bytes},
         index::{ExtentState, Held, Location},
         local::Parts,
     },
@@ -43,8 +43,9 @@ pub struct Emptied {
     /// Extents removed, and the bytes this gave back.
     pub extents: usize,
     pub bytes: u64,
-    /// Records of the removed extents that nobody needs.
+    /// Records of the removed extents that nobody needs, and their bytes.
     pub dead: usize,
+    pub dead_bytes: u64,
     /// Records of the removed extents that lie elsewhere on this disk.
     pub moved: usize,
     /// Records that were needed after all. Their extents are in use again. Always 0, unless something is wrong.
@@ -162,6 +163,7 @@ impl LocalStore {
             emptied.extents += 1;
             emptied.bytes += trashed.bytes;
             emptied.dead += unknown.len();
+            emptied.dead_bytes += unknown.iter().map(|entry| record_bytes(entry.head.len)).sum::<u64>();
             emptied.moved += moved.len();
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! Gives space back: has the chunk store compact extents that are mostly garbage, and empty its trash under the eyes of the index.
 
-use super::{blocking, pace::Activity};
+use super::{blocking, figures::Figures, pace::Activity};
 use crate::{
     chunks::{Budget, ChunkId, ChunkStore, Emptied, Inspect, Outcome},
     limits::{
@@ -14,7 +14,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bulkhead_service::Env;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 /// The index, asked about each record before its extent is removed for good.
@@ -49,6 +49,7 @@ impl Inspect for Inspector {
 pub struct Job {
     pub index: IndexHandle,
     pub chunks: ChunkStore,
+    pub figures: Arc<Figures>,
     pub env: Env,
     /// Released bytes are kept for so long.
     pub grace: Duration,
@@ -69,7 +70,9 @@ impl Job {
             if let Outcome::Failed { why } = &done.outcome {
                 tracing::warn!(why, "an extent was not compacted");
             }
-            report(&self.chunks.local().empty_trash(&inspector).await);
+            let emptied = self.chunks.local().empty_trash(&inspector).await;
+            self.figures.emptied(&emptied);
+            report(&emptied);
             if rests_after(&done.outcome) {
                 sleep(COMPACTION_INTERVAL).await;
             }

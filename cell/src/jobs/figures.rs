@@ -1,6 +1,6 @@
 //! What the jobs of this node have found and done, for whoever asks. Of this process: a restart begins anew.
 
-use crate::chunks::Topology;
+use crate::chunks::{Emptied, Freed, Topology};
 use bulkhead_model::Timestamp;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -11,8 +11,10 @@ pub struct Snapshot {
     pub census: Census,
     pub scrub: Scrub,
     pub repair: Repair,
-    /// Bytes of records that nobody needs any more, given to compaction.
-    pub freed_bytes: u64,
+    /// What nobody needs any more, given to compaction.
+    pub freed: Freed,
+    /// What was removed with its extent, after it was proven that nobody needs it here.
+    pub removed: Removed,
 }
 
 /// The comparison of this node's chunks with the index.
@@ -51,6 +53,20 @@ pub struct Repair {
     pub without_source: u64,
 }
 
+/// Extents removed from trash.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    pub extents: u64,
+    pub bytes: u64,
+    /// Records that nobody needed, and their bytes.
+    pub dead: u64,
+    pub dead_bytes: u64,
+    /// Records that lie elsewhere.
+    pub moved: u64,
+    /// Records that were needed after all: their extents were not removed. Always 0, unless something is wrong.
+    pub rescued: u64,
+}
+
 /// Shared by the jobs and those who ask.
 #[derive(Default)]
 pub struct Figures {
@@ -64,8 +80,20 @@ impl Figures {
         self.now.lock().clone()
     }
 
-    pub fn freed(&self, bytes: u64) {
-        self.now.lock().freed_bytes += bytes;
+    pub fn freed(&self, freed: Freed) {
+        let total = &mut self.now.lock().freed;
+        total.chunks += freed.chunks;
+        total.bytes += freed.bytes;
+    }
+
+    pub fn emptied(&self, emptied: &Emptied) {
+        let removed = &mut self.now.lock().removed;
+        removed.extents += emptied.extents as u64;
+        removed.bytes += emptied.bytes;
+        removed.dead += emptied.dead as u64;
+        removed.dead_bytes += emptied.dead_bytes;
+        removed.moved += emptied.moved as u64;
+        removed.rescued += emptied.rescued as u64;
     }
 
     pub fn census_began(&self, at: Timestamp) {

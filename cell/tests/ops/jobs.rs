@@ -63,7 +63,7 @@ async fn copies_that_were_lost_are_found_and_made_anew() {
         until("the copies are back", node, || held(node) == all && node.cell.chunks.repairs().is_empty()).await;
     }
     assert!(figures[0].snapshot().repair.copies >= 8, "another node may have made one of them");
-    assert_eq!(figures[0].snapshot().freed_bytes, 0);
+    assert_eq!(figures[0].snapshot().freed.bytes, 0);
     for chunk in all {
         let deadline = cell.nodes[0].env.clock.now() + PATIENCE;
         let health = cell.nodes[0].cell.chunks.local().verify(chunk, deadline).await;

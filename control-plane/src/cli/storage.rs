@@ -19,7 +19,7 @@ pub fn text(storage: &CellStorage) -> String {
     let head = ["node", "chunks", "missing", "corrupt", "backlog", "repaired", "scrubbed", "damaged", "compared"];
     let copies = table(head, &nodes, "No node was asked.");
     let nodes: Vec<_> = storage.nodes.iter().map(space_row).collect();
-    let head = ["node", "disk", "free", "reserve", "extents", "live", "dead", "ratio", "trash", "freed"];
+    let head = ["node", "disk", "free", "reserve", "extents", "live", "dead", "ratio", "trash", "freed", "removed"];
     let space = table(head, &nodes, "No node was asked.");
     format!("{copies}\n{space}{}{}", extents(storage), notes(storage))
 }
@@ -42,9 +42,9 @@ fn copies_row(node: &CellNodeStorage) -> [String; 9] {
     ]
 }
 
-fn space_row(node: &CellNodeStorage) -> [String; 10] {
+fn space_row(node: &CellNodeStorage) -> [String; 11] {
     let id = node.node.to_string();
-    let unknown = [id.as_str(), "unreachable", "?", "?", "?", "?", "?", "?", "?", "?"];
+    let unknown = [id.as_str(), "unreachable", "?", "?", "?", "?", "?", "?", "?", "?", "?"];
     let Some(one) = &node.storage else { return unknown.map(str::to_owned) };
     let (live, dead) = one.live_and_dead();
     [
@@ -56,8 +56,9 @@ fn space_row(node: &CellNodeStorage) -> [String; 10] {
         bytes(live),
         bytes(dead),
         ratio(live, dead),
-        bytes(one.trash_bytes),
+        bytes(one.trash.bytes),
         bytes(one.freed_bytes),
+        bytes(one.trash.removed_bytes),
     ]
 }
 
@@ -120,6 +121,9 @@ fn notes(storage: &CellStorage) -> String {
             DiskCondition::Healthy => {}
             DiskCondition::Suspect { why } => note(node, format!("its disk is suspect: {why}")),
             DiskCondition::Failed { why } => note(node, format!("its disk takes no more writes: {why}")),
+        }
+        if one.trash.rescued > 0 {
+            note(node, format!("{} records in trash were needed after all: report this", one.trash.rescued));
         }
         if one.without_source > 0 {
             note(node, format!("{} chunks that are needed are on no node", one.without_source));

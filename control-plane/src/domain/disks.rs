@@ -58,7 +58,7 @@ mod tests {
     use super::*;
     use bulkhead_model::{
         Timestamp,
-        api::cell::{CensusStorage, DiskCondition, ScrubStorage},
+        api::cell::{CensusStorage, DiskCondition, ScrubStorage, TrashStorage},
     };
 
     fn answer(node: u64, samples: u64, p99_milliseconds: u64) -> Answer {
@@ -78,14 +78,14 @@ mod tests {
             disk,
             chunks: 0,
             extents: vec![],
-            trash_extents: 0,
-            trash_bytes: 0,
+            trash: TrashStorage::default(),
             missing: 0,
             corrupt: 0,
             repair_backlog: 0,
             without_source: 0,
             repaired_copies: 0,
             repaired_bytes: 0,
+            freed_chunks: 0,
             freed_bytes: 0,
             open_epochs: 0,
             census: CensusStorage::default(),

@@ -59,6 +59,7 @@ async fn compact_all(store: &LocalStore, names: &Names) -> (u64, Emptied) {
         sum.extents += emptied.extents;
         sum.bytes += emptied.bytes;
         sum.dead += emptied.dead;
+        sum.dead_bytes += emptied.dead_bytes;
         sum.moved += emptied.moved;
         match outcome {
             Outcome::Nothing => return (copied, sum),
@@ -88,7 +89,8 @@ async fn freeing_nine_of_ten_gives_the_space_back_and_touches_nothing_else() {
     let (copied, emptied) = compact_all(&store, &Names::of(every_tenth(0..60))).await;
     let live = 6 * u64::from(LEN);
     assert!(copied <= live, "{copied} bytes copied for {live} alive");
-    assert_eq!((emptied.dead, emptied.rescued), (54, 0));
+    let dead_bytes = 54 * record_bytes(LEN);
+    assert_eq!((emptied.dead, emptied.dead_bytes, emptied.rescued), (54, dead_bytes, 0));
     let gained = disk.free_bytes().expect("known") - before;
     // Twelve extents before, three afterwards at most: two with the copies, one that is open.
     assert!(gained >= 9 * EXTENT_BYTES, "{gained} bytes came back");

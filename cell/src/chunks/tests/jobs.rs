@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::chunks::{
-    Health,
+    Freed, Health,
     extent::ExtentId,
     format::{PAGE_BYTES, record_bytes},
     health::DiskState,
@@ -60,8 +60,8 @@ async fn ids_that_differ_only_in_high_bits_or_index_are_in_the_order_of_ids() {
 async fn a_freed_chunk_is_gone_and_its_bytes_are_dead_until_a_restart() {
     let disk = disk(0);
     let store = filled(&disk, 0..10).await;
-    assert_eq!(store.free(&[id(3), id(4), id(77)]), 2 * RECORD);
-    assert_eq!(store.free(&[id(3)]), 0, "once is enough");
+    assert_eq!(store.free(&[id(3), id(4), id(77)]), Freed { chunks: 2, bytes: 2 * RECORD });
+    assert_eq!(store.free(&[id(3)]), Freed::default(), "once is enough");
     assert_eq!(read(&store, 3, LEN).await, Err(ReadError::Missing));
     assert_eq!(read(&store, 5, LEN).await, Ok(bytes(5, LEN)));
     let figures = store.figures();

@@ -93,8 +93,7 @@ pub struct NodeStorage {
     pub chunks: u64,
     /// The oldest first.
     pub extents: Vec<ExtentStorage>,
-    pub trash_extents: u64,
-    pub trash_bytes: u64,
+    pub trash: TrashStorage,
     /// Copies that this node should have and does not, as far as it knows. Of damaged ones too.
     pub missing: u64,
     /// Of chunks with a damaged record here and no other.
@@ -105,7 +104,8 @@ pub struct NodeStorage {
     pub without_source: u64,
     pub repaired_copies: u64,
     pub repaired_bytes: u64,
-    /// Bytes found to be garbage and given to compaction.
+    /// Chunks found to be garbage and given to compaction, and the bytes of their records.
+    pub freed_chunks: u64,
     pub freed_bytes: u64,
     /// Upload epochs of this node that are open.
     pub open_epochs: u64,
@@ -118,6 +118,24 @@ impl NodeStorage {
     pub fn live_and_dead(&self) -> (u64, u64) {
         self.extents.iter().fold((0, 0), |(live, dead), extent| (live + extent.live, dead + extent.dead))
     }
+}
+
+/// Extents that compaction has emptied. They are removed once every record in them is proven dead or moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashStorage {
+    /// Waiting for that, and what they take on the disk.
+    pub extents: u64,
+    pub bytes: u64,
+    /// Removed, and what that gave back.
+    pub removed_extents: u64,
+    pub removed_bytes: u64,
+    /// Records removed with them that the index called garbage, and their bytes.
+    pub dead: u64,
+    pub dead_bytes: u64,
+    /// Records removed with them that lie elsewhere on the disk.
+    pub moved: u64,
+    /// Records that were needed after all, and stay. Always 0, unless something is wrong.
+    pub rescued: u64,
 }
 
 /// A node's chunk disk.
