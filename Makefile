@@ -14,7 +14,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench drill sim crash partition mutants clean needs build
+.PHONY: help up down test verify fix bench drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -55,6 +55,18 @@ crash: build ## kill nodes at random moments and named points, then cut their po
 
 partition: build ## cut links between nodes in network namespaces under load and verify every object; needs root (ROUNDS=10 SEED=1)
 	@$(LOADTEST) partition --private-cluster --rounds $(ROUNDS) --seed $(SEED)
+
+corrupt: build ## turn 1,000 bits of a node's files over while another is away, three times; read every object, see it mended (SEED=1)
+	@$(LOADTEST) corrupt --private-cluster --seed $(SEED)
+
+wipe: build ## remove a node's data under load and replace it by one command; time, and what clients notice (SEED=1)
+	@$(LOADTEST) wipe --private-cluster --seed $(SEED)
+
+fill: build ## fill a cell to its maxima and its disks to their reserve; needs root for the disks, takes 15 minutes (SEED=1)
+	@$(LOADTEST) fill --private-cluster --seed $(SEED)
+
+reclaim: build ## write 2 GiB, delete 90%, see the space come back and the rest stay; takes 15 minutes (SEED=1)
+	@$(LOADTEST) reclaim --private-cluster --seed $(SEED)
 
 mutants: needs ## plant each bug of mutants/list in a copy of the tree and see that the named test catches it
 	@mutants/run

@@ -70,3 +70,27 @@ pub const MULTIPART_PART_BYTES: u64 = 5 << 20;
 pub const FILL_CONNECTIONS: u32 = 8;
 /// A writer that is told to slow down while it fills tries again this often.
 pub const FILL_TRIES: u32 = 100;
+/// What a brisk private cluster looks after itself by: as soon as a blueprint may ask for. Seconds.
+pub const BRISK_GRACE_SECONDS: u64 = 10;
+pub const BRISK_SCRUB_SECONDS: u64 = 60;
+pub const BRISK_CENSUS_SECONDS: u64 = 10;
+/// Between two looks at how the chunks of a cell are: each is a command that asks every node.
+pub const LOOK: Duration = Duration::from_millis(500);
+/// A cell must be whole again this soon after a fault that takes a scrub and copies of everything.
+pub const WHOLE_PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Space must be back this soon: epochs close after 5 to 10 minutes, then compaction copies.
+pub const SPACE_PATIENCE: Duration = Duration::from_secs(25 * 60);
+/// Clients that write, read or delete a set of objects together.
+pub const OBJECT_CLIENTS: usize = 4;
+/// One object must be written, read or deleted this soon, tries that failed included.
+pub const OBJECT_PATIENCE: Duration = Duration::from_secs(90);
+/// How long a node whose index was damaged is watched before it is replaced.
+pub const DAMAGED_WATCH: Duration = Duration::from_secs(20);
+/// What must stay free on the disk below a run.
+pub const MACHINE_FREE_BYTES_MIN: u64 = 20 << 30;
+/// Between two operations of a client whose latency is looked at: its garbage must fit a disk.
+pub const CLIENT_PAUSE: Duration = Duration::from_millis(150);
+/// So many clear refusals in a row, to each client, mean that something is full; so many writes in a row that it is not any more.
+pub const REFUSALS_IN_A_ROW: u32 = 5;
+/// Between two lines that tell how far something slow is.
+pub const PROGRESS: Duration = Duration::from_secs(60);

@@ -1,7 +1,7 @@
 //! What this machine's kernel says of processes and disks: CPU time, memory, device flushes. Linux only; elsewhere, and
 //! for processes of other machines, every answer is `None`.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 /// What a process is and has used so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,20 @@ pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
+/// Bytes that may still be written to the file system that holds `path`.
+pub fn free_bytes(path: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(path).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes of disk that the files below `path` take, as `du` counts them. What vanishes meanwhile does not count.
+pub fn disk_bytes(path: &Path) -> u64 {
+    let Ok(found) = fs::symlink_metadata(path) else { return 0 };
+    let own = found.blocks() * 512;
+    let Ok(entries) = fs::read_dir(path) else { return own };
+    own + entries.flatten().map(|entry| disk_bytes(&entry.path())).sum::<u64>()
+}
+
 /// What the device below `path` has done since boot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Device {
@@ -86,6 +100,19 @@ mod tests {
         assert!(process(me).is_some());
         assert!(resident_bytes(me).is_some_and(|bytes| bytes > 1 << 20));
         assert!(command_line(me).is_some_and(|line| !line.is_empty()));
+    }
+
+    #[test]
+    fn what_files_take_is_counted_and_a_hole_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let before = disk_bytes(directory.path());
+        fs::create_dir(directory.path().join("below")).expect("made");
+        fs::write(directory.path().join("below/full"), vec![1; 1 << 20]).expect("written");
+        let hole = fs::File::create(directory.path().join("hole")).expect("made");
+        hole.set_len(1 << 30).expect("a hole");
+        let taken = disk_bytes(directory.path()) - before;
+        assert!((1 << 20..2 << 20).contains(&taken), "{taken}");
+        assert!(free_bytes(directory.path()).is_some());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
 use bulkhead_loadtest::scenario::{
-    bench, bigobject, crash, drill, listing, load, null, partition, powercut, racers, rounds,
+    bench, bigobject, corrupt, crash, drill, fill, listing, load, null, partition, powercut, racers, reclaim, rounds, wipe,
 };
 use clap::{Parser, Subcommand};
 
@@ -28,6 +28,14 @@ enum Command {
     Partition(rounds::Options),
     /// Cut the power of nodes, so that all they had not synced is lost or torn, and check every acknowledged byte
     Powercut(rounds::Options),
+    /// Turn bits of a node's files over while another is away; every object must read back whole, and the damage be mended
+    Corrupt(corrupt::Corrupt),
+    /// Remove a node's data under load, replace it by one command, and see what clients notice
+    Wipe(wipe::Wipe),
+    /// Fill a cell to its maxima, and its disks to their reserve; refusals must be clear and the cell recover by itself
+    Fill(fill::Fill),
+    /// Delete most of what was written, and see the space come back and the rest stay
+    Reclaim(reclaim::Reclaim),
     /// Many writers race for one key; exactly one may win
     Racers(racers::Racers),
     /// A workload in an open loop: throughput, and latency from when each request was due
@@ -57,6 +65,10 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Crash(options) => crash::run(&options).await,
         Command::Partition(options) => partition::run(&options).await,
         Command::Powercut(options) => powercut::run(&options).await,
+        Command::Corrupt(options) => corrupt::run(&options).await,
+        Command::Wipe(options) => wipe::run(&options).await,
+        Command::Fill(options) => fill::run(&options).await,
+        Command::Reclaim(options) => reclaim::run(&options).await,
         Command::Racers(racers) => racers::run(&racers).await,
         Command::Bigobject(big) => bigobject::run(&big).await,
         Command::Load(load) => load::run(&load).await,

@@ -2,7 +2,11 @@
 
 use crate::{clock, limits::COMMAND_TIMEOUT};
 use anyhow::Context;
-use bulkhead_model::{Az, CellId, NodeId, headers};
+use bulkhead_model::{
+    Az, CellId, NodeId,
+    api::control_plane::{Cell, CellStorage},
+    headers,
+};
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpStream, process::Command, time::timeout};
@@ -36,6 +40,14 @@ pub struct ListedProcess {
     pub argv: Vec<String>,
 }
 
+/// What `bulkhead cell show --json` says.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ShownCell {
+    #[serde(flatten)]
+    pub cell: Cell,
+    pub storage: CellStorage,
+}
+
 /// A local cluster.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -50,6 +62,17 @@ impl ListedProcess {
     /// When it has no such listener.
     pub fn address(&self, listener: &str) -> anyhow::Result<SocketAddr> {
         self.addresses.get(listener).copied().with_context(|| format!("{} has no {listener} address", self.name))
+    }
+
+    /// Where it keeps its data, as its configuration says.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn data(&self) -> anyhow::Result<PathBuf> {
+        let file = self.argv.last().with_context(|| format!("{} has no arguments", self.name))?;
+        let config: toml::Table = std::fs::read_to_string(file)?.parse()?;
+        let data = config.get("data").and_then(toml::Value::as_str);
+        data.map(PathBuf::from).with_context(|| format!("{} has no data directory configured", self.name))
     }
 }
 
@@ -124,6 +147,29 @@ impl Cluster {
         self.command_with(&["node", "start", name], &environment).await.map(|_| ())
     }
 
+    /// A cell, its nodes, and how their chunks are.
+    ///
+    /// # Errors
+    /// When the command fails or answers something else.
+    pub async fn show(&self, cell: &CellId) -> anyhow::Result<ShownCell> {
+        let text = self.command(&["cell", "show", cell.as_str(), "--json"]).await?;
+        serde_json::from_str(&text).context("`bulkhead cell show --json` answered something else")
+    }
+
+    /// Replaces a node, and waits until its cell is whole.
+    ///
+    /// # Errors
+    /// When the command fails, or the cell is not whole within `patience`.
+    pub async fn replace(&self, cell: &CellId, node: NodeId, patience: Duration) -> anyhow::Result<()> {
+        let (node, wait) = (node.to_string(), patience.as_secs().to_string());
+        let arguments = ["node", "replace", "--cell", cell.as_str(), "--node", &node, "--wait", &wait, "--json"];
+        let text = self.command_within(patience + COMMAND_TIMEOUT, &arguments, &[]).await?;
+        let cell: Cell =
+            serde_json::from_str(&text).context("`bulkhead node replace --json` answered something else")?;
+        anyhow::ensure!(cell.replacement.is_none(), "the cell is not whole after {patience:?}: {:?}", cell.replacement);
+        Ok(())
+    }
+
     /// Creates an account; answers with its first key.
     ///
     /// # Errors
@@ -180,6 +226,15 @@ impl Cluster {
     }
 
     async fn command_with(&self, arguments: &[&str], environment: &[(&str, String)]) -> anyhow::Result<String> {
+        self.command_within(COMMAND_TIMEOUT, arguments, environment).await
+    }
+
+    async fn command_within(
+        &self,
+        patience: Duration,
+        arguments: &[&str],
+        environment: &[(&str, String)],
+    ) -> anyhow::Result<String> {
         let what = format!("`bulkhead {}`", arguments.join(" "));
         let child = Command::new(&self.program)
             .args(arguments)
@@ -189,7 +244,7 @@ impl Cluster {
             .stdin(Stdio::null())
             .kill_on_drop(true)
             .output();
-        let output = timeout(COMMAND_TIMEOUT, child).await.with_context(|| format!("{what} took too long"))??;
+        let output = timeout(patience, child).await.with_context(|| format!("{what} took too long"))??;
         let complaint = String::from_utf8_lossy(&output.stderr);
         anyhow::ensure!(output.status.success(), "{what} failed with {}: {}", output.status, complaint.trim());
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())

@@ -2,10 +2,14 @@
 
 use super::{
     cluster::Cluster,
+    disks::Disks,
     network::{self, Network},
     power::Power,
 };
-use crate::limits::{CLUSTER_PORTS, PORT_TRIES, SMALL_CHECKPOINT_LOG_BYTES, SMALL_EXTENT_BYTES, UP_PATIENCE};
+use crate::limits::{
+    BRISK_CENSUS_SECONDS, BRISK_GRACE_SECONDS, BRISK_SCRUB_SECONDS, CLUSTER_PORTS, PORT_TRIES,
+    SMALL_CHECKPOINT_LOG_BYTES, SMALL_EXTENT_BYTES, UP_PATIENCE,
+};
 use anyhow::Context;
 use bulkhead_model::Blueprint;
 use std::{
@@ -28,6 +32,39 @@ pub struct Ground {
     pub small: bool,
     /// Nodes run in network namespaces of their own.
     pub network: Option<Network>,
+    /// Damage is found, and garbage is freed, as soon as a blueprint may ask for.
+    pub brisk: bool,
+    /// What a cell takes at most, instead of what its blueprint says.
+    pub capacity: Option<Maxima>,
+    /// Every node has a disk of its own of so many bytes, mounted by root.
+    pub disk_bytes: Option<u64>,
+}
+
+/// What a cell takes at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maxima {
+    pub bytes: u64,
+    pub objects: u64,
+}
+
+impl Ground {
+    /// The blueprint as this ground has it.
+    fn shape(&self, mut blueprint: Blueprint) -> Blueprint {
+        if self.small {
+            blueprint.sizes.checkpoint_log_bytes = SMALL_CHECKPOINT_LOG_BYTES;
+            blueprint.sizes.extent_bytes = SMALL_EXTENT_BYTES;
+        }
+        if self.brisk {
+            blueprint.background.grace_seconds = BRISK_GRACE_SECONDS;
+            blueprint.background.scrub_seconds = BRISK_SCRUB_SECONDS;
+            blueprint.background.census_seconds = BRISK_CENSUS_SECONDS;
+        }
+        if let Some(Maxima { bytes, objects }) = self.capacity {
+            blueprint.capacity.bytes = bytes;
+            blueprint.capacity.objects = objects;
+        }
+        blueprint
+    }
 }
 
 /// A running cluster. Dropping it stops its processes and removes its data.
@@ -37,6 +74,8 @@ pub struct PrivateCluster {
     program: PathBuf,
     /// Unmounted before the directory is removed.
     power: Option<Power>,
+    /// Likewise.
+    _disks: Option<Disks>,
     directory: TempDir,
 }
 
@@ -69,9 +108,10 @@ impl PrivateCluster {
         let program = binaries.join("bulkhead");
         let cluster = Cluster::new(program.clone(), directory.path().to_owned());
         let power = ground.power.map(|seed| Power::install(directory.path(), seed)).transpose()?;
+        let disks = ground.disk_bytes.map(|bytes| Disks::install(directory.path(), bytes)).transpose()?;
         // Made before the start, so that a start that fails half-way is undone too.
-        let private = Self { cluster, program, power, directory };
-        let blueprints = if ground.small { private.small_blueprints()? } else { blueprints() };
+        let private = Self { cluster, program, power, _disks: disks, directory };
+        let blueprints = private.blueprints(&ground)?;
         let port = free_ports()?.to_string();
         let up = tokio::process::Command::new(&private.program)
             .args(["dev", "up", "--port", &port, "--data"])
@@ -103,7 +143,8 @@ impl PrivateCluster {
         std::fs::create_dir_all(&copy)?;
         // Volumes are seen where they are mounted.
         let whole = std::fs::read_dir(self.data())?.collect::<std::io::Result<Vec<_>>>()?;
-        let kept = whole.iter().map(std::fs::DirEntry::path).filter(|path| !path.ends_with("volumes"));
+        let apart = |path: &PathBuf| path.ends_with("volumes") || path.ends_with("disks");
+        let kept = whole.iter().map(std::fs::DirEntry::path).filter(|path| !apart(path));
         let copied = Command::new("cp").args(["-a", "--sparse=always"]).args(kept).arg(&copy).status()?;
         anyhow::ensure!(copied.success(), "cp ended with {copied}");
         Ok(copy)
@@ -112,21 +153,20 @@ impl PrivateCluster {
     async fn check_power(&self) -> anyhow::Result<()> {
         let Some(power) = &self.power else { return Ok(()) };
         for row in self.cluster.list().await? {
-            let file = row.argv.last().with_context(|| format!("{} has no arguments", row.name))?;
-            let config: toml::Table = std::fs::read_to_string(file)?.parse()?;
-            let data = config.get("data").and_then(toml::Value::as_str).context("no data directory is configured")?;
-            power.covers(&row.name, Path::new(data))?;
+            power.covers(&row.name, &row.data()?)?;
         }
         Ok(())
     }
 
-    fn small_blueprints(&self) -> anyhow::Result<PathBuf> {
-        let mut dev = Blueprint::parse(&std::fs::read_to_string(blueprints().join("dev.toml"))?)?;
-        dev.sizes.checkpoint_log_bytes = SMALL_CHECKPOINT_LOG_BYTES;
-        dev.sizes.extent_bytes = SMALL_EXTENT_BYTES;
+    /// Where the blueprints are that this ground asks for.
+    fn blueprints(&self, ground: &Ground) -> anyhow::Result<PathBuf> {
+        if !ground.small && !ground.brisk && ground.capacity.is_none() {
+            return Ok(blueprints());
+        }
+        let dev = Blueprint::parse(&std::fs::read_to_string(blueprints().join("dev.toml"))?)?;
         let directory = self.data().join("blueprints");
         std::fs::create_dir_all(&directory)?;
-        std::fs::write(directory.join("dev.toml"), toml::to_string(&dev)?)?;
+        std::fs::write(directory.join("dev.toml"), toml::to_string(&ground.shape(dev))?)?;
         Ok(directory)
     }
 

@@ -2,17 +2,23 @@
 
 pub mod bench;
 pub mod bigobject;
+pub mod corrupt;
 pub mod crash;
 pub mod drill;
+pub mod fill;
 pub mod listing;
 pub mod load;
 mod meter;
 pub mod null;
+mod objects;
 pub mod partition;
 pub mod powercut;
 pub mod racers;
+pub mod reclaim;
 pub mod rounds;
+mod stage;
 mod traffic;
+pub mod wipe;
 
 use crate::{
     client::{PayloadHash, Session, Target},

@@ -1,4 +1,5 @@
-//! The short drill, racers whose leader dies, and a few rounds each of power cuts, crashes and partitions.
+//! The short drill, racers whose leader dies, a few rounds each of power cuts, crashes and partitions, bits that turn over, and a cell that
+//! is filled to its maxima.
 
 use crate::support::{
     fleet::Fleet,
@@ -14,6 +15,8 @@ pub const CASES: &[Case] = &[
     ("acknowledged_objects_survive_power_cuts", |fleet| power_cuts(fleet).boxed_local()),
     ("acknowledged_objects_survive_crashes_at_named_points", |fleet| crashes(fleet).boxed_local()),
     ("acknowledged_objects_survive_partitions", |fleet| partitions(fleet).boxed_local()),
+    ("every_object_reads_back_whole_with_a_node_down_and_another_damaged", |fleet| corrupt(fleet).boxed_local()),
+    ("a_cell_takes_just_what_it_declares_and_goes_on_after_deletions", |fleet| fill(fleet).boxed_local()),
 ];
 
 async fn drill(fleet: &Fleet) -> anyhow::Result<Verdict> {
@@ -38,4 +41,12 @@ async fn crashes(fleet: &Fleet) -> anyhow::Result<Verdict> {
 /// Says itself that it is skipped, where it has not the right.
 async fn partitions(fleet: &Fleet) -> anyhow::Result<Verdict> {
     loadtest(fleet, &["partition", "--private-cluster", "--rounds", "2"]).await
+}
+
+async fn corrupt(fleet: &Fleet) -> anyhow::Result<Verdict> {
+    loadtest(fleet, &["corrupt", "--private-cluster", "--short"]).await
+}
+
+async fn fill(fleet: &Fleet) -> anyhow::Result<Verdict> {
+    loadtest(fleet, &["fill", "--private-cluster", "--short"]).await
 }

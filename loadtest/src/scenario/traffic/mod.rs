@@ -2,6 +2,7 @@
 //! saw acknowledged is verified key by key.
 
 mod acks;
+pub mod pulse;
 #[cfg(test)]
 mod tests;
 pub mod verify;
@@ -11,11 +12,12 @@ pub use acks::Acks;
 use crate::{
     client::{Condition, ListQuery, Lost, Outcome, PayloadHash, Put, Refusal, Session, Target},
     clock,
-    limits::{DRILL_REQUEST_TIMEOUT, UNKNOWNS_PER_KEY_MAX, VIOLATIONS_MAX},
+    limits::{CLIENT_PAUSE, DRILL_REQUEST_TIMEOUT, UNKNOWNS_PER_KEY_MAX, VIOLATIONS_MAX},
     oracle::{Fate, Ledger, Seen, Summary, WriteId},
     workload::Content,
 };
 use parking_lot::Mutex;
+use pulse::{Kind, Pulse};
 use rand::{Rng as _, RngExt as _, SeedableRng, rngs::StdRng};
 use std::{
     collections::BTreeSet,
@@ -34,6 +36,7 @@ const AFTER_ERROR: Duration = Duration::from_millis(20);
 /// Running clients.
 pub struct Traffic {
     pub acks: Arc<Acks>,
+    pub pulse: Arc<Pulse>,
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
@@ -45,6 +48,8 @@ pub enum Sizes {
     Wide,
     /// From nothing to 1 MiB, and rarely 9 MiB: for runs of hundreds of rounds, whose garbage must fit a disk.
     Small,
+    /// From 4 KiB to 16 MiB, with a pause after each operation: for runs that look at latency.
+    Served,
 }
 
 /// What all clients see.
@@ -52,6 +57,7 @@ struct Shared {
     sizes: Sizes,
     ledgers: Vec<Ledger>,
     acks: Arc<Acks>,
+    pulse: Arc<Pulse>,
     violations: Mutex<Vec<String>>,
     /// Held for reading during an operation; who holds it for writing has silence.
     floor: RwLock<()>,
@@ -70,11 +76,12 @@ enum Deed {
 impl Traffic {
     /// Starts `clients` clients on `bucket`.
     pub fn start(target: &Arc<Target>, bucket: &str, clients: u64, seed: u64, sizes: Sizes) -> Self {
-        let acks = Arc::new(Acks::new());
+        let (acks, pulse) = (Arc::new(Acks::new()), Arc::new(Pulse::default()));
         let shared = Arc::new(Shared {
             sizes,
             ledgers: (0..clients).map(|_| Ledger::default()).collect(),
             acks: acks.clone(),
+            pulse: pulse.clone(),
             violations: Mutex::default(),
             floor: RwLock::default(),
             stop: AtomicBool::new(false),
@@ -90,7 +97,7 @@ impl Traffic {
             };
             tasks.spawn(client.run());
         }
-        Self { acks, shared, tasks }
+        Self { acks, pulse, shared, tasks }
     }
 
     /// How large its objects are.
@@ -162,17 +169,29 @@ pub fn content_of(key: &str, version: WriteId, sizes: Sizes) -> Content {
     let mut dice = [0; 8];
     Content::of(key, version.0, 0).fill(0, &mut dice);
     let dice = u64::from_le_bytes(dice);
+    Content::of(key, version.0, length_of(dice, sizes))
+}
+
+fn length_of(dice: u64, sizes: Sizes) -> u64 {
+    let (part, dice) = (dice % 1000, dice / 1000);
     let (tiny, medium, large) = match sizes {
         Sizes::Wide => (600, 850, 970),
         Sizes::Small => (700, 980, 998),
+        Sizes::Served => {
+            let (from, to): (u64, u64) = match part {
+                0..600 => (4 << 10, 64 << 10),
+                600..900 => (64 << 10, 1 << 20),
+                _ => (1 << 20, 16 << 20),
+            };
+            return from + dice % (to - from + 1);
+        }
     };
-    let length = match dice % 1000 {
-        part if part < tiny => dice / 1000 % (8 << 10),
-        part if part < medium => dice / 1000 % (100 << 10),
-        part if part < large => dice / 1000 % (1 << 20),
-        _ => (4 << 20) + dice / 1000 % (5 << 20),
-    };
-    Content::of(key, version.0, length)
+    match part {
+        part if part < tiny => dice % (8 << 10),
+        part if part < medium => dice % (100 << 10),
+        part if part < large => dice % (1 << 20),
+        _ => (4 << 20) + dice % (5 << 20),
+    }
 }
 
 /// What a read of `key` saw. `None` when it learnt nothing; `Err` when no correct store answers so.
@@ -221,8 +240,12 @@ impl Client {
             let step = self.step().await;
             drop(guard);
             match step {
+                Ok(true) if shared.sizes == Sizes::Served => tokio::time::sleep(CLIENT_PAUSE).await,
                 Ok(true) => {}
-                Ok(false) => tokio::time::sleep(AFTER_ERROR).await,
+                Ok(false) => {
+                    shared.pulse.miss();
+                    tokio::time::sleep(AFTER_ERROR).await;
+                }
                 Err(violation) => {
                     let mut violations = shared.violations.lock();
                     if violations.len() < VIOLATIONS_MAX {
@@ -259,7 +282,11 @@ impl Client {
         let version = self.ledger().begin_put(key);
         let content = content_of(key, version, self.shared.sizes);
         let put = Put { bucket: &self.bucket, key, version: version.0, content, condition: Condition::Always };
+        let begun = clock::now();
         let outcome = self.session.put(&put).await;
+        if let Outcome::Ok(_) = &outcome {
+            self.shared.pulse.beat(Kind::put(content.len()), clock::now() - begun);
+        }
         let (fate, verdict) = self.fate(outcome, key);
         self.ledger().end_put(key, fate);
         verdict
@@ -293,9 +320,13 @@ impl Client {
         let whose = self.rng.random_range(0..self.shared.ledgers.len());
         let key = format!("{}{:03}", prefix(whose), self.rng.next_u64() % KEYS_PER_CLIENT);
         let reading = self.shared.ledgers[whose].begin_read(&key);
-        let Some((seen, _)) = look(&mut self.session, &self.bucket, &key, self.shared.sizes).await? else {
+        let begun = clock::now();
+        let Some((seen, bytes)) = look(&mut self.session, &self.bucket, &key, self.shared.sizes).await? else {
             return Ok(false);
         };
+        if let Seen::Version(_) = seen {
+            self.shared.pulse.beat(Kind::get(bytes), clock::now() - begun);
+        }
         self.shared.ledgers[whose].end_read(&key, &reading, seen)?;
         Ok(true)
     }
