@@ -76,3 +76,14 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Listing(listing) => listing::run(&listing).await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn no_command_has_two_arguments_of_one_name() {
+        Arguments::command().debug_assert();
+    }
+}

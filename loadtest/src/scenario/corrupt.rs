@@ -37,7 +37,7 @@ pub struct Corrupt {
     bits: u64,
     /// Bytes of objects that are written first
     #[arg(long, value_parser = parse_size, default_value = "256MiB")]
-    data: u64,
+    size: u64,
     /// Seed of lengths, places and nodes
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -78,7 +78,7 @@ struct Cast {
 /// When an object is lost or damaged, the damage is not noticed, or the cell does not become whole again.
 pub async fn run(options: &Corrupt) -> anyhow::Result<()> {
     let ground = Ground { small: true, brisk: true, ..Ground::default() };
-    let data = if options.short { 24 << 20 } else { options.data };
+    let data = if options.short { 24 << 20 } else { options.size };
     let mut stage = Stage::open(&options.service, ground, "corrupt", options.seed, data * 12).await?;
     stage.play(async |stage| parts(stage, options, data).await).await?;
     println!("corrupt passed: {} bits in each part, seed {}", options.bits, options.seed);

@@ -37,7 +37,7 @@ pub struct Reclaim {
     service: Service,
     /// Bytes of objects that are written; three times as much on disk
     #[arg(long, value_parser = parse_size, default_value = "2GiB")]
-    data: u64,
+    size: u64,
     /// Seed of lengths and of what is deleted
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -60,17 +60,17 @@ struct Look {
 /// When space does not come back, an object is lost, or the counts do not agree.
 pub async fn run(options: &Reclaim) -> anyhow::Result<()> {
     let ground = Ground { small: true, brisk: true, ..Ground::default() };
-    let mut stage = Stage::open(&options.service, ground, "reclaim", options.seed, options.data * 5).await?;
+    let mut stage = Stage::open(&options.service, ground, "reclaim", options.seed, options.size * 5).await?;
     stage.play(async |stage| scene(stage, options).await).await
 }
 
 async fn scene(stage: &mut Stage, options: &Reclaim) -> anyhow::Result<()> {
     let blueprint = std::fs::read_to_string(stage.cluster.data().join("blueprints/dev.toml"))?;
     let blueprint = Blueprint::parse(&blueprint)?;
-    let lengths = objects::lengths(LENGTHS, options.data, &mut stage.dice);
+    let lengths = objects::lengths(LENGTHS, options.size, &mut stage.dice);
     let mut held = Objects::default();
     let written = held.write(stage.place(), "object", &lengths).await?;
-    let scale = WHOLE_SCALE as f64 / options.data as f64;
+    let scale = WHOLE_SCALE as f64 / options.size as f64;
     println!("written: {written}; this is 1/{scale:.0} of 50 GiB");
     stage.until_whole(Since { scrubbed: false, ..Since::now() }, |_| {}).await?;
     let before = look(stage).await?;

@@ -17,6 +17,7 @@ use crate::{
 use anyhow::Context;
 use bulkhead_model::{NodeId, api::control_plane::ReplaceStep};
 use clap::{Args, ValueEnum};
+use futures::future::try_join;
 use std::{
     fmt,
     time::{Duration, Instant},
@@ -33,7 +34,7 @@ pub struct Wipe {
     who: Who,
     /// Bytes of objects that are written first and must all be copied to the new node
     #[arg(long, value_parser = parse_size, default_value = "512MiB")]
-    data: u64,
+    size: u64,
     /// Clients that write, read, delete and list meanwhile
     #[arg(long, default_value_t = 4)]
     clients: u64,
@@ -85,13 +86,13 @@ impl fmt::Display for Times {
 /// When anything acknowledged is lost or damaged, or the cell does not become whole.
 pub async fn run(options: &Wipe) -> anyhow::Result<()> {
     let ground = Ground { small: true, brisk: true, ..Ground::default() };
-    let room = options.data * 8 + (6 << 30);
+    let room = options.size * 8 + (6 << 30);
     let mut stage = Stage::open(&options.service, ground, "wipe", options.seed, room).await?;
     stage.play(async |stage| scene(stage, options).await).await
 }
 
 async fn scene(stage: &mut Stage, options: &Wipe) -> anyhow::Result<()> {
-    let lengths = objects::lengths(LENGTHS, options.data, &mut stage.dice);
+    let lengths = objects::lengths(LENGTHS, options.size, &mut stage.dice);
     let mut held = Objects::default();
     let written = held.write(stage.place(), "still", &lengths).await?;
     println!("written: {written}");
@@ -170,7 +171,7 @@ async fn wipe(stage: &Stage, victim: &ListedProcess) -> anyhow::Result<Times> {
         stage.cluster.replace(&stage.cell, number, WHOLE_PATIENCE).await?;
         anyhow::Ok(since(begun))
     };
-    let (replaced, voters) = tokio::try_join!(replace, until_voters(stage, number, begun))?;
+    let (replaced, voters) = try_join(replace, until_voters(stage, number, begun)).await?;
     let (storage, _) = stage.until_whole(Since { scrubbed: false, ..Since::now() }, |_| {}).await?;
     let whole = since(begun);
     let copies: u64 = said(&storage).map(|node| node.repaired_copies).sum();
