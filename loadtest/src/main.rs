@@ -1,7 +1,8 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
 use bulkhead_loadtest::scenario::{
-    bench, bigobject, corrupt, crash, drill, fill, listing, load, null, partition, powercut, racers, reclaim, rounds, wipe,
+    bench, bigobject, corrupt, crash, drill, fill, listing, load, null, partition, powercut, racers, reclaim, rounds,
+    wipe,
 };
 use clap::{Parser, Subcommand};
 
