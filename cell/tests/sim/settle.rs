@@ -35,8 +35,7 @@ impl World {
         let mut seen: BTreeMap<HostId, Seen> = BTreeMap::new();
         self.until("repair does not come to an end", |world| {
             let ids = world.ids();
-            ids.len() == SLOTS
-                && ids.into_iter().map(|id| world.is_settled(id, &mut seen)).fold(true, |all, is| all && is)
+            ids.len() == SLOTS && ids.into_iter().filter(|id| world.is_settled(*id, &mut seen)).count() == SLOTS
         })?;
         for id in self.ids() {
             let host = &self.hosts[id - 1];
