@@ -121,7 +121,7 @@ impl LocalStore {
             trash_bytes: trash.bytes(),
             free_bytes: disk.free_bytes().ok(),
             reserve_bytes: self.config.reserve_bytes(),
-            full: health.is_full(),
+            full: health.is_full() || !self.has_room(),
             state: health.state(),
             sync: health.syncs.p99(now),
             read: health.reads.p99(now),

@@ -107,13 +107,13 @@ fn answer(error: &OpError) -> Answer {
         OpError::SlowDown(_) => Answer::new(S3ErrorCode::SlowDown, "Please reduce your request rate.")
             .with(header::RETRY_AFTER, "1")
             .not_executed(),
+        // Not for a router to try elsewhere, again and again until the client has gone: it is the cell that is full.
         OpError::DiskFull => Answer::new(
             S3ErrorCode::SlowDown,
             "The disks of the cell that holds this bucket are full: nothing can be written until space is given back. Reading, \
              listing and deleting work.",
         )
-        .with(header::RETRY_AFTER, "30")
-        .not_executed(),
+        .with(header::RETRY_AFTER, "30"),
         OpError::NotExecuted(_) => unavailable("Service is unable to handle request.").not_executed(),
         OpError::Unknown(_) => unavailable("The outcome of the request is not known. It may have been carried out.")
             .with(HeaderName::from_static(headers::OUTCOME_UNKNOWN), "1"),
@@ -369,7 +369,7 @@ mod tests {
     fn only_what_was_certainly_not_executed_says_so() {
         let says_so = |error| respond(error).headers().is_some_and(|map| map.contains_key(headers::NOT_EXECUTED));
         assert!(says_so(OpError::SlowDown("a")));
-        assert!(says_so(OpError::DiskFull));
+        assert!(!says_so(OpError::DiskFull), "a router would go on trying until the client has gone");
         assert!(says_so(OpError::NotExecuted(String::new())));
         assert!(!says_so(OpError::Unknown(String::new())));
         assert!(!says_so(OpError::Internal(String::new())));
