@@ -3,7 +3,7 @@
 use crate::{chunks::ChunkId, limits::REPAIRS_QUEUED_MAX};
 use bulkhead_model::NodeId;
 use parking_lot::Mutex;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// A chunk that a node should have and does not have whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,14 +19,16 @@ pub struct Repairs {
     waiting: Mutex<Waiting>,
 }
 
+/// With each copy, whether the chunk is needed, as far as anybody has looked: until then it is taken to be. What is only being written
+/// waits for its name, and lacks nothing before it has one.
 #[derive(Debug, Default)]
 struct Waiting {
-    here: BTreeSet<MissingCopy>,
-    elsewhere: BTreeSet<MissingCopy>,
+    here: BTreeMap<MissingCopy, bool>,
+    elsewhere: BTreeMap<MissingCopy, bool>,
 }
 
 impl Waiting {
-    fn set(&mut self, is_here: bool) -> &mut BTreeSet<MissingCopy> {
+    fn set(&mut self, is_here: bool) -> &mut BTreeMap<MissingCopy, bool> {
         if is_here { &mut self.here } else { &mut self.elsewhere }
     }
 
@@ -47,7 +49,7 @@ impl Repairs {
         let mut waiting = self.waiting.lock();
         let set = waiting.set(missing.node == self.node);
         if set.len() < REPAIRS_QUEUED_MAX {
-            set.insert(missing);
+            set.entry(missing).or_insert(true);
             waiting.publish();
         } else {
             metrics::counter!("bulkhead_chunk_repairs_dropped_total").increment(1);
@@ -61,15 +63,22 @@ impl Repairs {
         waiting.publish();
     }
 
+    /// The index has said whether the chunk is named.
+    pub fn judged(&self, copy: &MissingCopy, is_named: bool) {
+        if let Some(known) = self.waiting.lock().set(copy.node == self.node).get_mut(copy) {
+            *known = is_named;
+        }
+    }
+
     /// Number of missing copies known.
     pub fn len(&self) -> usize {
         let waiting = self.waiting.lock();
         waiting.here.len() + waiting.elsewhere.len()
     }
 
-    /// Of those, the ones this node is to have.
+    /// Of those, the ones this node is to have, of chunks that are needed.
     pub fn here(&self) -> usize {
-        self.waiting.lock().here.len()
+        self.waiting.lock().here.values().filter(|is_named| **is_named).count()
     }
 
     /// Whether none is known.
@@ -80,7 +89,7 @@ impl Repairs {
     /// The missing copies known now.
     pub fn list(&self) -> Vec<MissingCopy> {
         let waiting = self.waiting.lock();
-        waiting.here.iter().chain(&waiting.elsewhere).copied().collect()
+        waiting.here.keys().chain(waiting.elsewhere.keys()).copied().collect()
     }
 }
 
@@ -100,5 +109,17 @@ mod tests {
         assert_eq!((repairs.here(), repairs.list()[0]), (1, mine));
         repairs.settle(&mine);
         assert_eq!(repairs.here(), 0);
+    }
+
+    #[test]
+    fn what_has_no_name_yet_waits_and_is_not_missing() {
+        let repairs = Repairs::new(NodeId(1));
+        let mine = MissingCopy { chunk: ChunkId { blob: 7, index: 0 }, node: NodeId(1) };
+        repairs.add(mine);
+        repairs.judged(&mine, false);
+        repairs.add(mine);
+        assert_eq!((repairs.here(), repairs.list()), (0, vec![mine]));
+        repairs.judged(&mine, true);
+        assert_eq!(repairs.here(), 1);
     }
 }

@@ -349,7 +349,8 @@ fn start_jobs(index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, 
         jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
     let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
     let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    let compact = jobs::compact::Job { index: index(), chunks: chunks(), env: environment(), grace };
+    let compact =
+        jobs::compact::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
     env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
     env.tasks.spawn("garbage", garbage.run());
     env.tasks.spawn("census", census.run());

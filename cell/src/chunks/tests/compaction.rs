@@ -7,6 +7,7 @@ use crate::{
         compact::Outcome,
         disk::{Disk as _, Fault},
         extent::ExtentId,
+        format::record_bytes,
         health::DiskState,
         index::ExtentState,
     },

@@ -99,8 +99,11 @@ impl Job {
         let mut missing = Vec::new();
         for (copy, need) in answers.await? {
             match need {
-                Need::Copy(wanted) => missing.push((copy, wanted)),
-                Need::Later => {}
+                Need::Copy(wanted) => {
+                    self.chunks.repairs().judged(&copy, true);
+                    missing.push((copy, wanted));
+                }
+                Need::Later => self.chunks.repairs().judged(&copy, false),
                 Need::Nothing => self.chunks.repairs().settle(&copy),
             }
         }

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashSet};
 pub enum Need {
     /// It is named: the copy is to be made.
     Copy(Wanted),
-    /// It may be named yet, or is being let go of: it is looked at again.
+    /// It may be named yet: it is looked at again.
     Later,
     /// Nobody needs it.
     Nothing,
@@ -29,6 +29,10 @@ pub enum Need {
 /// When the index cannot be read.
 pub fn need<R: Reader>(bytes: &Bytes<R>, chunk: ChunkId) -> Result<Need, StoreError> {
     let blob = chunk.blob.into();
+    // What was let go of is named no more, though its copies are kept for readers that have begun: the others will do.
+    if let Some(BlobState::Released { .. }) = bytes.state(blob)? {
+        return Ok(Need::Nothing);
+    }
     match bytes.verdict(blob)? {
         Verdict::Free => return Ok(Need::Nothing),
         Verdict::Kept => return Ok(Need::Later),

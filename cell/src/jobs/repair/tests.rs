@@ -35,7 +35,7 @@ fn only_what_is_named_is_copied_and_each_chunk_with_its_own_length() {
     let wanted =
         |index, len| Need::Copy(Wanted { chunk: ChunkId { blob: blob(1).into(), index }, account: owner, len });
     assert_eq!([ask(1, 0), ask(1, 2), ask(1, 3)], [wanted(0, 10), wanted(2, 5), Need::Nothing]);
-    assert_eq!([ask(2, 0), ask(3, 0), ask(4, 0)], [Need::Later, Need::Later, Need::Nothing]);
+    assert_eq!([ask(2, 0), ask(3, 0), ask(4, 0)], [Need::Later, Need::Nothing, Need::Nothing]);
     let later = ChunkId { blob: BlobId { epoch: UploadEpoch(2), number: 1 }.into(), index: 0 };
     assert_eq!(need(&bytes, later).expect("memory"), Need::Later, "it may be named yet");
 }
