@@ -157,26 +157,42 @@ fn lacks_of(node: &NodeStorage, since: Since) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bulkhead_model::NodeId;
+    use bulkhead_model::{
+        NodeId,
+        api::cell::{CensusStorage, DiskCondition, DiskLatency, DiskStorage, ScrubStorage, TrashStorage},
+    };
 
-    /// A node as the admin API tells it, with everything compared and read at these moments.
-    fn node(missing: u64, corrupt: u64, [began, ended, read]: [u64; 3]) -> NodeStorage {
-        let latency = serde_json::json!({ "samples": 0, "p99_microseconds": 0 });
-        let disk = serde_json::json!({
-            "condition": "healthy", "full": false, "free_bytes": null, "reserve_bytes": 0, "sync": latency, "read": latency,
-        });
-        let trash = serde_json::json!({
-            "extents": 0, "bytes": 0, "removed_extents": 0, "removed_bytes": 0, "dead": 0, "dead_bytes": 0, "moved": 0,
-            "rescued": 0,
-        });
-        let whole = serde_json::json!({
-            "node": 1, "az": "az-a", "now": 9, "disk": disk, "chunks": 1, "extents": [], "trash": trash,
-            "missing": missing, "corrupt": corrupt, "repair_backlog": 0, "without_source": 0, "repaired_copies": 0,
-            "repaired_bytes": 0, "freed_chunks": 0, "freed_bytes": 0, "open_epochs": 1,
-            "census": { "began": began, "ended": ended, "chunks": 1, "freed": 0, "missing": 0 },
-            "scrub": { "whole_since": read, "began": null, "read": 0, "of": 0, "damaged": 0 },
-        });
-        serde_json::from_value(whole).expect("as the admin API has it")
+    /// A node with everything compared and read at these moments.
+    fn node(missing: u64, corrupt: u64, moments: [u64; 3]) -> NodeStorage {
+        let [began, ended, read] = moments.map(|moment| Some(Timestamp(moment)));
+        let disk = DiskStorage {
+            condition: DiskCondition::Healthy,
+            full: false,
+            free_bytes: None,
+            reserve_bytes: 0,
+            sync: DiskLatency::default(),
+            read: DiskLatency::default(),
+        };
+        NodeStorage {
+            node: NodeId(1),
+            az: "az-a".parse().expect("a label"),
+            now: Timestamp(9),
+            disk,
+            chunks: 1,
+            extents: Vec::new(),
+            trash: TrashStorage::default(),
+            missing,
+            corrupt,
+            repair_backlog: 0,
+            without_source: 0,
+            repaired_copies: 0,
+            repaired_bytes: 0,
+            freed_chunks: 0,
+            freed_bytes: 0,
+            open_epochs: 1,
+            census: CensusStorage { began, ended, ..CensusStorage::default() },
+            scrub: ScrubStorage { whole_since: read, ..ScrubStorage::default() },
+        }
     }
 
     fn cell(storage: Option<NodeStorage>) -> CellStorage {
