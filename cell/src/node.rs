@@ -144,25 +144,12 @@ async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkS
 
 /// Starts what looks after the node's epochs and chunks.
 fn start_jobs(config: &Config, index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env) {
-    let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(figures));
     let background = &config.blueprint.background;
-    let [grace, period, interval] =
+    let [grace, scrub, census] =
         [background.grace_seconds, background.scrub_seconds, background.census_seconds].map(Duration::from_secs);
-    let path = config.file.data.join("scrub.json");
-    let environment = || env.clone();
-    let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
-    let census =
-        jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
-    let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
-    let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    let compact =
-        jobs::compact::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
-    env.tasks.spawn("garbage", garbage.run());
-    env.tasks.spawn("census", census.run());
-    env.tasks.spawn("scrub", scrub.run());
-    env.tasks.spawn("repair", repair.run());
-    env.tasks.spawn("compact", compact.run());
+    let scrub_file = config.file.data.join("scrub.json");
+    let (index, chunks, figures, env) = (index.clone(), chunks.clone(), Arc::clone(figures), env.clone());
+    jobs::Jobs { index, chunks, figures, env, grace, scrub, census, scrub_file }.start();
 }
 
 fn admin_identity(config: &Config) -> admin::Identity {

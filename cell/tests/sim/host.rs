@@ -10,7 +10,7 @@ use crate::{
 use bulkhead_cell::{
     chunks::{ChunkStore, LocalConfig, disk::FaultyDisk},
     clock,
-    jobs::{self, figures::Figures},
+    jobs::{Jobs, figures::Figures},
     meta::{
         apply::Index,
         bytes::{Bytes, Verdict},
@@ -329,32 +329,22 @@ impl Boot {
         let names = Names::new(Endpoints::new(self.client, &[]), env.clock.clone());
         let chunk_routes = peer::routes(chunks.clone(), env.clock.clone(), Arc::new([token()]));
         let router = replica.peer_api().merge(chunk_routes);
-        let figures = Arc::default();
+        let figures = Arc::<Figures>::default();
         env.tasks.spawn("membership", node::follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
-        start_jobs(&index, &chunks, &figures, &env, self.dir.join(SCRUB_FILE));
+        let jobs = Jobs {
+            index: index.clone(),
+            chunks: chunks.clone(),
+            figures: Arc::clone(&figures),
+            env: env.clone(),
+            grace: GRACE,
+            scrub: SCRUB,
+            census: CENSUS,
+            scrub_file: self.dir.join(SCRUB_FILE),
+        };
+        jobs.start();
         let cell = Cell::new(index, chunks, names, env, sizes);
         Ok(Parts { cell, replica, router, figures })
     }
-}
-
-/// As the node does it.
-fn start_jobs(index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env, path: PathBuf) {
-    let (index, chunks, figures, environment) =
-        (|| index.clone(), || chunks.clone(), || Arc::clone(figures), || env.clone());
-    let (grace, interval, period) = (GRACE, CENSUS, SCRUB);
-    let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
-    let census =
-        jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
-    let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
-    let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    let compact =
-        jobs::compact::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
-    env.tasks.spawn("garbage", garbage.run());
-    env.tasks.spawn("census", census.run());
-    env.tasks.spawn("scrub", scrub.run());
-    env.tasks.spawn("repair", repair.run());
-    env.tasks.spawn("compact", compact.run());
 }
