@@ -3,6 +3,7 @@
 //! Must not know other cells, nor the fleet.
 
 pub mod admin;
+pub mod admit;
 pub mod chunks;
 pub mod clock;
 pub mod config;

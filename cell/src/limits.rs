@@ -225,3 +225,23 @@ pub const INSPECTION_PATIENCE: Duration = Duration::from_secs(10);
 pub const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long background work may take to end when the process is told to stop.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prices, in units of a 4 KiB GET (0.12 ms of CPU in all processes with 64 clients, `docs/benchmarks.md`). A view and a lookup.
+pub const COST_VIEW: u64 = 1;
+/// A commit: a 4 KiB PUT takes 0.30 ms of CPU, and its share of an fdatasync on three nodes.
+pub const COST_COMMIT: u64 = 4;
+/// A GET of 1 MiB takes 0.89 ms: 8 units.
+pub const BYTES_READ_PER_UNIT: u64 = 128 << 10;
+/// A PUT of 1 MiB takes 5.5 ms: hashed once, sent twice, written three times.
+pub const BYTES_WRITTEN_PER_UNIT: u64 = 32 << 10;
+/// 127,000 keys a second by one client that waits for each page.
+pub const KEYS_LISTED_PER_UNIT: u64 = 20;
+/// A deleted key is a few rows changed on three nodes.
+pub const KEYS_DELETED_PER_UNIT: u64 = 2;
+/// Parts named by CompleteMultipartUpload: one row read and one dropped, each.
+pub const PARTS_NAMED_PER_UNIT: u64 = 4;
+/// How many bytes of document a key to be deleted, and a part to be named, take: by it their number is estimated before they are read.
+pub const DOCUMENT_BYTES_PER_DELETED_KEY: u64 = 64;
+pub const DOCUMENT_BYTES_PER_PART: u64 = 100;
+/// The most that one piece of work holds of the limit on what is executed at once: a chunk of 4 MiB being written.
+pub const COST_HELD_MAX: u64 = 128;
