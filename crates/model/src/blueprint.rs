@@ -27,6 +27,8 @@ pub struct Blueprint {
     pub capacity: Capacity,
     #[serde(default)]
     pub background: Background,
+    #[serde(default)]
+    pub isolation: Isolation,
 }
 
 /// Which AZs, and how many nodes in each.
@@ -84,6 +86,20 @@ pub struct Background {
     pub scrub_seconds: u64,
     /// Between two comparisons of everything a node holds with the index.
     pub census_seconds: u64,
+}
+
+/// Whether tenants are kept apart. Switched off only to see what a test of it is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Isolation {
+    /// Requests wait for their turn by account, and only so many are executed at once.
+    pub enabled: bool,
+}
+
+impl Default for Isolation {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 impl Default for Background {
@@ -156,6 +172,14 @@ impl Blueprint {
             MIB,
             16 * GIB,
             "a restart replays this much log",
+        )?;
+        let isolated = u64::from(self.isolation.enabled || self.name == "dev");
+        self.check(
+            "isolation.enabled",
+            isolated,
+            1,
+            1,
+            "only a cell for tests, of the blueprint dev, may be without it",
         )?;
         let background = &self.background;
         self.check(
@@ -236,6 +260,14 @@ mod tests {
     fn an_az_named_twice_is_refused() {
         let text = DEV.replace("az-b", "az-a");
         assert!(Blueprint::parse(&text).is_err());
+    }
+
+    #[test]
+    fn only_a_cell_for_tests_may_be_without_isolation() {
+        let off = format!("{DEV}\n[isolation]\nenabled = false\n");
+        assert!(!Blueprint::parse(&off).expect("for tests").isolation.enabled);
+        assert!(Blueprint::parse(DEV).expect("valid").isolation.enabled);
+        assert!(Blueprint::parse(&off.replace("name = \"dev\"", "name = \"small\"")).is_err());
     }
 
     #[test]

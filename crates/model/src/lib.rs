@@ -8,6 +8,7 @@ pub mod headers;
 pub mod ids;
 pub mod names;
 pub mod routing;
+pub mod shard;
 pub mod timestamp;
 
 pub use blueprint::Blueprint;

@@ -5,6 +5,7 @@
 //! | `POST /admin/v1/form` | [`Form`] | `204`; idempotent |
 //! | `GET /admin/v1/status` | – | [`NodeStatus`] |
 //! | `GET /admin/v1/storage` | – | [`NodeStorage`] |
+//! | `GET /admin/v1/load` | – | [`NodeLoad`] |
 //! | `PUT /admin/v1/accounts/{account}` | [`PutAccount`] | `204`; idempotent |
 //! | `GET /admin/v1/accounts/{account}` | – | [`AccountUsage`] |
 //! | `DELETE /admin/v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
@@ -14,12 +15,12 @@
 //! | `POST /admin/v1/members` | [`Member`] | `204`; idempotent: the node follows without a vote |
 //! | `PUT /admin/v1/voters` | [`Voters`] | `204`; idempotent |
 //!
-//! Every call but `status` and `storage` is answered after commit. `members` and `voters` are for the leader, which others name in
+//! Every call but `status`, `storage` and `load` is answered after commit. `members` and `voters` are for the leader, which others name in
 //! their status, and are answered `409` by any other; the rest may be sent to any node.
 
 use crate::{AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// A member of the cell's Raft group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,38 @@ pub struct CellUsage {
     pub objects: u64,
     pub accounts: u64,
     pub buckets: u64,
+}
+
+/// What one node executes for tenants, who waits, and who is refused. Figures of the process: a restart begins anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLoad {
+    pub node: NodeId,
+    /// Off only in a cell for tests.
+    pub isolation: bool,
+    /// Units that may be executed at once now: one is the work of a 4 KiB GET.
+    pub limit_units: u64,
+    /// Units being executed.
+    pub held_units: u64,
+    /// Requests that wait for their turn.
+    pub queued: u64,
+    /// Turns given since the process began: of requests, and of pieces of large ones.
+    pub admitted: u64,
+    /// Refusals since the process began, by reason.
+    pub refused: BTreeMap<String, u64>,
+    /// Of the last one to two minutes: the accounts that waited longest, then those that were refused most. Bounded; an account that asks
+    /// seldom may be missing.
+    pub accounts: Vec<AccountLoad>,
+}
+
+/// One account on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLoad {
+    pub account: AccountId,
+    /// Units of work it was given.
+    pub units: u64,
+    /// How long its requests waited for their turns, in sum.
+    pub waited_ms: u64,
+    pub refused: u64,
 }
 
 /// How one node's chunks are: its disk, what is on it, and what the jobs that look after it have found and done. The jobs' figures

@@ -14,6 +14,7 @@
 //! | `GET /v1/cells/{cell}` | – | [`Cell`] |
 //! | `POST /v1/cells/{cell}/nodes/{node}/replace` | – | `202` [`Cell`]; idempotent; watch its `replacement` |
 //! | `GET /v1/cells/{cell}/storage` | – | [`CellStorage`] |
+//! | `GET /v1/cells/{cell}/load` | – | [`CellLoad`] |
 //! | `POST /v1/buckets` | [`ClaimBucket`] | [`Claimed`], or `409` when the name is another account's |
 //! | `GET /v1/buckets/{bucket}` | – | [`Bucket`] |
 //! | `DELETE /v1/buckets/{bucket}?claim={claim}` | – | `204`; idempotent; a later claim is left alone |
@@ -22,7 +23,9 @@
 //! | `GET /v1/status` | – | [`Status`] |
 
 use crate::{
-    AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp, api::cell::NodeStorage, routing::Versioned,
+    AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    api::cell::{NodeLoad, NodeStorage},
+    routing::Versioned,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -172,6 +175,20 @@ pub struct CellNodeStorage {
     pub unreachable: Option<String>,
     /// Its disk takes much longer than those of most nodes of the cell: for what.
     pub slow: Vec<String>,
+}
+
+/// What a cell's nodes execute, and who waits and is refused there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellLoad {
+    pub nodes: Vec<CellNodeLoad>,
+}
+
+/// One node's answer, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellNodeLoad {
+    pub node: NodeId,
+    pub load: Option<NodeLoad>,
+    pub unreachable: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
