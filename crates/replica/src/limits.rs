@@ -14,6 +14,11 @@ pub const PEER_BODY_BYTES_MAX: usize = APPEND_BYTES_MAX + RAFT_ENTRY_BYTES_MAX +
 pub const PEER_ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Commands applied in one write to the state store.
 pub const APPLY_ENTRIES_MAX: usize = 1024;
+/// What flushes and compactions of a state store write in a second at most, so that requests find the disk; ten times what a cell commits, which
+/// is what compaction multiplies it by.
+pub const BACKGROUND_BYTES_PER_SECOND: i64 = 128 << 20;
+/// How often a part of it is given out.
+pub const BACKGROUND_REFILL: Duration = Duration::from_millis(100);
 /// Bytes of commands applied in one write to the state store.
 pub const APPLY_BYTES_MAX: usize = 8 << 20;
 /// Proposals one node carries at a time. More are refused, certainly not executed.
