@@ -11,8 +11,10 @@ use crate::{
 use bulkhead_model::{
     AccessKeyId, AccountId, CellId,
     api::{
-        cell::{ClaimSettled, Form, Member, NodeStatus, NodeStorage, PutAccount, PutKey, SettleClaim, Voters},
-        control_plane::CellNode,
+        cell::{
+            ClaimSettled, Form, Member, NodeLoad, NodeStatus, NodeStorage, PutAccount, PutKey, SettleClaim, Voters,
+        },
+        control_plane::{CellLoad, CellNode, CellNodeLoad},
     },
 };
 use bulkhead_service::{
@@ -137,6 +139,23 @@ impl Cells {
             }
         };
         Ok(futures::future::join_all(nodes.iter().map(ask)).await)
+    }
+
+    /// What all nodes of a cell execute. Each is asked by itself; one that does not answer is told as such.
+    pub async fn load(&self, cell: &CellId, nodes: &[CellNode]) -> Result<CellLoad, CellError> {
+        let client = self.client(cell)?;
+        let ask = |node: &CellNode| {
+            let (client, id, admin) = (client.clone(), node.node, node.admin);
+            async move {
+                let path = "/admin/v1/load";
+                let asked = client.json::<(), NodeLoad>(Method::GET, admin, path, None, CELL_CALL_DEADLINE).await;
+                match asked {
+                    Ok(load) => CellNodeLoad { node: id, load: Some(load), unreachable: None },
+                    Err(error) => CellNodeLoad { node: id, load: None, unreachable: Some(error.to_string()) },
+                }
+            }
+        };
+        Ok(CellLoad { nodes: futures::future::join_all(nodes.iter().map(ask)).await })
     }
 
     fn client(&self, cell: &CellId) -> Result<Client, ConfigError> {

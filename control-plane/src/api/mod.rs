@@ -67,6 +67,7 @@ impl Api {
             .route("/v1/cells/{cell}", get(cells::show))
             .route("/v1/cells/{cell}/nodes/{node}/replace", post(cells::replace))
             .route("/v1/cells/{cell}/storage", get(cells::storage))
+            .route("/v1/cells/{cell}/load", get(cells::load))
             .route_layer(middleware::from_fn_with_state(admin, auth::require));
         let for_machines = Router::new()
             .route("/v1/buckets", post(buckets::claim))

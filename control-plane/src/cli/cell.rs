@@ -1,14 +1,14 @@
 //! `bulkhead cell`.
 
 use super::{
-    CliError, Connection, Output,
+    CliError, Connection, Output, load,
     output::{facts, table, time},
     storage,
 };
 use crate::domain::cell;
 use bulkhead_model::{
     CellId,
-    api::control_plane::{Cell, CellState, CellStorage, StampCell},
+    api::control_plane::{Cell, CellLoad, CellState, CellStorage, StampCell},
 };
 use clap::Subcommand;
 use serde::Serialize;
@@ -31,6 +31,9 @@ pub enum Command {
     /// Show one cell, its nodes, and how their chunks are: missing and damaged copies, scrub, repair, space.
     #[command(after_help = "Example: bulkhead cell show c1")]
     Show { cell: CellId },
+    /// Show what a cell executes for tenants, and which accounts wait or are refused most.
+    #[command(after_help = "Example: bulkhead cell load c1")]
+    Load { cell: CellId },
 }
 
 /// What `show` gives to programs.
@@ -50,6 +53,10 @@ impl Command {
                 let storage: CellStorage = api.get(&format!("/v1/cells/{cell}/storage")).await?;
                 let text = format!("{}\n{}", show_text(&one), storage::text(&storage));
                 return Ok(Output::new(text, &Shown { cell: one, storage }));
+            }
+            Self::Load { cell } => {
+                let shown: CellLoad = api.get(&format!("/v1/cells/{cell}/load")).await?;
+                return Ok(Output::new(load::text(&shown), &shown));
             }
             Self::List => {
                 let cells: Vec<Cell> = api.get("/v1/cells").await?;

@@ -8,6 +8,7 @@ mod connection;
 mod dev;
 mod error;
 mod key;
+mod load;
 mod node;
 mod output;
 mod replace;
