@@ -60,6 +60,10 @@ pub const CHUNKS_IN_FLIGHT_MAX: usize = 3;
 pub const CHUNK_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a body waits for its share of the node's memory before it is told to slow down.
 pub const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// Of a budget, what is kept for small bodies: one part in so many.
+pub const BUDGET_SMALL_FRACTION: u64 = 8;
+/// How long a client may take to fill one chunk while others wait for memory. While nobody waits it may take longer.
+pub const FILL_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes hashed on an async thread: about 100 µs of MD5.
 pub const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of an object read at a time.
@@ -219,6 +223,10 @@ pub const COMPACTION_STEP_BYTES: u64 = 64 << 20;
 pub const COMPACTION_INTERVAL: Duration = Duration::from_secs(5);
 /// How fast compaction copies while tenants use the disk.
 pub const COMPACTION_BYTES_PER_SECOND_BUSY: u64 = 16 << 20;
+/// How fast it copies at least, whatever tenants do: space that does not come back fills the disk.
+pub const COMPACTION_BYTES_PER_SECOND_MIN: u64 = 4 << 20;
+/// From which use of the node on, in percent, scrub goes no faster than it must.
+pub const SCRUB_USED_PERCENT_MAX: u64 = 25;
 /// For one question whether the records of an extent in trash are needed.
 pub const INSPECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two publications of what the cell holds.
@@ -245,3 +253,52 @@ pub const DOCUMENT_BYTES_PER_DELETED_KEY: u64 = 64;
 pub const DOCUMENT_BYTES_PER_PART: u64 = 100;
 /// The most that one piece of work holds of the limit on what is executed at once: a chunk of 4 MiB being written.
 pub const COST_HELD_MAX: u64 = 128;
+
+/// Queues in front of execution, and how many of them an account is dealt: see `admit::queue`.
+pub const QUEUES: usize = 128;
+pub const QUEUE_HAND: usize = 8;
+/// Requests in one queue, and in all together.
+pub const QUEUE_LENGTH_MAX: usize = 64;
+pub const QUEUED_MAX: usize = 2_048;
+const _: () = assert!(QUEUE_HAND * QUEUE_LENGTH_MAX * 4 <= QUEUED_MAX, "one account fills at most a quarter");
+/// Units that a queue may spend in a round: four small writes.
+pub const QUEUE_QUANTUM: u64 = 16;
+/// The weight of an account without a plan. Twice as much is twice the share.
+pub const WEIGHT_NORMAL: u32 = 100;
+
+/// Units executed at once on a node: to begin with, and within which the limit looks for the knee.
+pub const LIMIT_FIRST: u64 = 512;
+pub const LIMIT_MIN: u64 = 256;
+pub const LIMIT_MAX: u64 = 16_384;
+const _: () =
+    assert!(COST_HELD_MAX * 100 <= LIMIT_MIN * ACCOUNT_SHARE_PERCENT, "any piece of work fits any account's share");
+/// Of the limit, the most that one account holds: an account that asks seldom finds room at once.
+pub const ACCOUNT_SHARE_PERCENT: u64 = 75;
+/// How often, and on how many samples, the limit is decided on.
+pub const LIMIT_WINDOW: Duration = Duration::from_millis(200);
+pub const LIMIT_SAMPLES: u32 = 20;
+/// A latency is slow beyond so many times the least, but not below the first nor above the second: a commit that shares its fdatasync with many
+/// takes longer than one alone, and that is no harm.
+pub const LATENCY_TOLERANCE: u32 = 4;
+pub const LATENCY_TARGET_MIN: Duration = Duration::from_millis(25);
+pub const LATENCY_TARGET_MAX: Duration = Duration::from_secs(1);
+/// Under load, how often and for how long less is let in, to see the least latency.
+pub const LATENCY_PROBE_EVERY: Duration = Duration::from_secs(20);
+pub const LATENCY_PROBE: Duration = Duration::from_millis(250);
+/// Requests up to this cost tell how long views and commits take; pieces of downloads of just this cost, and chunks from the last one on, tell of
+/// theirs.
+pub const COST_SAMPLED_MAX: u64 = 8;
+pub const COST_PIECE_READ: u64 = READ_PIECE_BYTES as u64 / BYTES_READ_PER_UNIT;
+pub const COST_CHUNK_SAMPLED_MIN: u64 = 32;
+const _: () = assert!(COST_CHUNK_SAMPLED_MIN > COST_PIECE_READ, "what a copy reads is no chunk written");
+/// How long a request may wait for its turn before it is refused, and how long a request may that has been executed in part.
+pub const QUEUE_AGE_MAX: Duration = Duration::from_secs(1);
+pub const STAGE_AGE_MAX: Duration = Duration::from_secs(10);
+/// How long a body that is small waits for its client before what it holds of the limit goes to others.
+pub const PARK_AFTER: Duration = Duration::from_millis(20);
+/// Accounts that are told of in the figures of who waits and is refused, and over which span they are counted.
+pub const TOP_ACCOUNTS: usize = 64;
+pub const TOP_ACCOUNTS_SPAN: Duration = Duration::from_secs(60);
+/// A body of a refused request up to this is read and thrown away, so that its connection stays usable; and how long that may take.
+pub const REFUSED_BODY_BYTES_MAX: u64 = 64 << 10;
+pub const REFUSED_BODY_PATIENCE: Duration = Duration::from_millis(200);

@@ -8,6 +8,7 @@
 
 use crate::{
     admin::{self, Admin},
+    admit::Admission,
     chunks::{self, ChunkStore, LocalConfig, Topology, disk::RealDisk},
     clock,
     config::Config,
@@ -66,15 +67,20 @@ impl Node {
         let index = IndexHandle::new(replica.clone(), env.clone(), config.file.node);
         let key = CellKey::new(config.cell_key);
         let names = names(&config, &env);
-        let cell = Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes);
+        let admission = Admission::new(env.clock.clone(), config.blueprint.isolation.enabled);
+        let cell =
+            Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes).behind(admission.clone());
 
         env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
         let figures = Arc::default();
-        start_jobs(&config, &index, &chunks, &figures, &env);
+        start_jobs(&config, &index, &chunks, &figures, &admission, &env);
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
-        env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
+        env.tasks.spawn(
+            "gauges",
+            jobs::gauges::run(index.clone(), admission.clone(), config.blueprint.capacity.clone(), env.clone()),
+        );
 
         let peer_routes = replica.peer_api().merge(peer::routes(
             chunks.clone(),
@@ -86,6 +92,7 @@ impl Node {
             index,
             chunks: chunks.clone(),
             figures,
+            admission,
             cell_key: key.clone(),
             env: env.clone(),
             waits: waits_for(&replica),
@@ -143,8 +150,16 @@ async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkS
 }
 
 /// Starts what looks after the node's epochs and chunks.
-fn start_jobs(config: &Config, index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env) {
+fn start_jobs(
+    config: &Config,
+    index: &IndexHandle,
+    chunks: &ChunkStore,
+    figures: &Arc<Figures>,
+    admission: &Admission,
+    env: &Env,
+) {
     let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(figures));
+    let admission = || admission.clone();
     let background = &config.blueprint.background;
     let [grace, period, interval] =
         [background.grace_seconds, background.scrub_seconds, background.census_seconds].map(Duration::from_secs);
@@ -153,10 +168,30 @@ fn start_jobs(config: &Config, index: &IndexHandle, chunks: &ChunkStore, figures
     let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
     let census =
         jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
-    let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
-    let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    let compact =
-        jobs::compact::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
+    let scrub = jobs::scrub::Job {
+        chunks: chunks(),
+        figures: figures(),
+        admission: admission(),
+        env: environment(),
+        period,
+        path,
+    };
+    let repair = jobs::repair::Job {
+        index: index(),
+        chunks: chunks(),
+        figures: figures(),
+        admission: admission(),
+        env: environment(),
+        grace,
+    };
+    let compact = jobs::compact::Job {
+        index: index(),
+        chunks: chunks(),
+        figures: figures(),
+        admission: admission(),
+        env: environment(),
+        grace,
+    };
     env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
     env.tasks.spawn("garbage", garbage.run());
     env.tasks.spawn("census", census.run());

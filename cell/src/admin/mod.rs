@@ -1,10 +1,11 @@
 //! The admin API: what the control plane and operators ask of a node (`bulkhead_model::api::cell`), and its health.
 //!
-//! Every call but `status` and `storage` is answered after commit. Knows no objects.
+//! Every call but `status`, `storage` and `load` is answered after commit. Knows no objects.
 
 mod accounts;
 mod cell;
 mod error;
+mod load;
 mod members;
 mod storage;
 
@@ -12,6 +13,7 @@ mod storage;
 mod tests;
 
 use crate::{
+    admit::Admission,
     chunks::ChunkStore,
     jobs::figures::Figures,
     limits::{ADMIN_BODY_BYTES_MAX, ADMIN_PATIENCE},
@@ -57,6 +59,8 @@ pub struct Admin {
     pub chunks: ChunkStore,
     /// What the jobs have found and done.
     pub figures: Arc<Figures>,
+    /// Who is let in, who waits, who is refused.
+    pub admission: Admission,
     pub cell_key: CellKey,
     pub env: Env,
     /// What readiness waits for.
@@ -89,6 +93,7 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
         .route("/admin/v1/form", post(cell::form))
         .route("/admin/v1/status", get(cell::status))
         .route("/admin/v1/storage", get(storage::show))
+        .route("/admin/v1/load", get(load::show))
         .route("/admin/v1/claims/settle", post(cell::settle_claim))
         .route("/admin/v1/members", post(members::add))
         .route("/admin/v1/voters", put(members::set_voters))

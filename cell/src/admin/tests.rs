@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::{
+    admit::Admission,
     chunks::{LocalConfig, disk::FaultyDisk, remote::Loopback},
     meta::apply::Index,
 };
@@ -64,6 +65,7 @@ impl Node {
             index,
             chunks,
             figures: Arc::default(),
+            admission: Admission::new(env.clock.clone(), true),
             cell_key: CellKey::new([7; 32]),
             env,
             waits: Arc::new(move || match waiting.replica().status().ready {

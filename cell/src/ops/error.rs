@@ -3,6 +3,7 @@
 //! A kind that leaves the outcome open is never reported as a failure that certainly had no effect.
 
 use super::{body::BodyError, conditions::ReadCondition};
+use crate::admit::Refused;
 use crate::meta::index::SubmitError;
 use crate::meta::{
     command::Refusal,
@@ -99,6 +100,16 @@ impl From<Refusal> for OpError {
             Refusal::TooManyRecent { .. } => Self::SlowDown("too many recent requests to remember"),
             other => Self::Refused(other),
         }
+    }
+}
+
+impl From<Refused> for OpError {
+    fn from(refused: Refused) -> Self {
+        Self::SlowDown(match refused {
+            Refused::QueueFull => "too many requests of the account wait",
+            Refused::TooOld => "the request's turn did not come in time",
+            Refused::Deadline => "the request's deadline passed before its turn came",
+        })
     }
 }
 

@@ -1,10 +1,20 @@
-//! Between signature and call: is the call built, is the request complete and consistent, is it anonymous.
+//! Between signature and call: is the call built, is the request complete and consistent, is it anonymous; then its turn is waited for.
 //!
 //! Runs before s3s reads a body, so what is not built answers `501` without one. Who may touch a bucket is decided by ops,
 //! against the same state of the index as the call itself.
 
-use super::{caller::RequestCx, calls::S3Op, front, stated::Stated, validate, when};
+use super::{caller::RequestCx, calls::S3Op, error::respond, front, stated::Stated, validate, when};
+use crate::{
+    admit::{
+        Admission, Ask, Pass,
+        cost::{Class, Cost, Declared},
+    },
+    limits::WEIGHT_NORMAL,
+    ops::OpError,
+};
+use bulkhead_model::AccountId;
 use bulkhead_service::env::Clock;
+use http::HeaderMap;
 use s3s::{
     S3Error, S3Result,
     access::{S3Access, S3AccessContext},
@@ -15,6 +25,35 @@ use std::sync::Arc;
 /// Checks every request after its signature.
 pub struct Access {
     pub clock: Clock,
+    pub admission: Admission,
+}
+
+impl Access {
+    /// Waits for the request's turn. Its body is not touched yet, so a refusal costs nobody the reading of it.
+    async fn admit(
+        &self,
+        request: &RequestCx,
+        op: S3Op,
+        account: AccountId,
+        declared: &Declared,
+    ) -> S3Result<Arc<Pass>> {
+        let (class, cost) = (Class::of(op), Cost::of(op, declared));
+        let ask = Ask { account, weight: WEIGHT_NORMAL, class, cost, deadline: request.deadline };
+        let pass = Pass::enter(&self.admission, ask).await.map_err(|why| respond(OpError::from(why)))?;
+        let _ = request.pass.set(Arc::clone(&pass));
+        Ok(pass)
+    }
+}
+
+/// What the head of a request says about its size. What is malformed counts as unsaid: it is refused where it is read.
+fn declared(headers: &HeaderMap, query: &[(String, String)]) -> Declared {
+    let length = |name| headers.get(name)?.to_str().ok()?.parse().ok();
+    let names = ["max-keys", "max-uploads", "max-parts", "max-buckets"];
+    let keys = query.iter().find(|(name, _)| names.contains(&name.as_str()));
+    Declared {
+        body: length("x-amz-decoded-content-length").or_else(|| length("content-length")),
+        keys: keys.and_then(|(_, value)| value.parse().ok()),
+    }
 }
 
 #[async_trait::async_trait]
@@ -35,16 +74,20 @@ impl S3Access for Access {
         let _ = request.call.set((op, self.clock.now()));
         let headers = front::effective_headers(cx.headers(), cx.uri())?;
         validate::names(cx.s3_path())?;
-        validate::query(op, &front::query(cx.uri()))?;
+        let query = front::query(cx.uri());
+        validate::query(op, &query)?;
         validate::headers(op, &headers)?;
         validate::expected_owner(*signer, &headers)?;
+        let declared = declared(&headers, &query);
         if op.takes_document() {
             let stated = Stated::read(&headers)?;
             if op == S3Op::DeleteObjects && !stated.has_digest() {
                 return Err(s3_error!(InvalidRequest, "Missing required header for this request: Content-MD5"));
             }
-            request.body.read_document(&stated).await?;
+            let pass = self.admit(&request, op, *signer, &declared).await?;
+            return pass.intake(false, request.body.read_document(&stated)).await;
         }
+        self.admit(&request, op, *signer, &declared).await?;
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use super::{
     stated::{Framing, Stated},
 };
 use crate::{
-    limits::DOCUMENT_BYTES_MAX,
+    limits::{DOCUMENT_BYTES_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_PATIENCE},
     ops::body::{Body, BodyError, BodyStream},
 };
 use bulkhead_service::http::BodyError as ConnectionError;
@@ -20,13 +20,14 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use parking_lot::Mutex;
 use s3s::{S3Result, StdError, auth::SecretKey};
 use std::{
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
+use tokio::time::timeout;
 
 type Inner = UnsyncBoxBody<Bytes, StdError>;
 
@@ -52,6 +53,20 @@ impl Slot {
     /// Bytes of the body read so far, as they were on the wire.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Throws a small body away that nobody has taken, so that its connection can carry another request. A larger one, and a slow one, stays
+    /// where it is: the connection is closed, which costs less than to read it.
+    pub async fn discard(&self) {
+        if !self.body.lock().as_ref().is_some_and(|body| {
+            http_body::Body::size_hint(body).upper().is_some_and(|most| most <= REFUSED_BODY_BYTES_MAX)
+        }) {
+            return;
+        }
+        let mut frames = pin!(self.clone().into_frames());
+        let all = async { while let Some(Ok(_)) = frames.next().await {} };
+        // One that is not read in time is left where it is.
+        let _ = timeout(REFUSED_BODY_PATIENCE, all).await;
     }
 
     fn take(&self) -> Option<Inner> {

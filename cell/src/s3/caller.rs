@@ -2,6 +2,7 @@
 
 use super::{body::Slot, calls::S3Op};
 use crate::{
+    admit::Pass,
     limits::{REQUEST_PATIENCE, REQUEST_PATIENCE_MAX},
     ops::Caller,
 };
@@ -35,6 +36,8 @@ pub struct RequestCx {
     pub call: OnceLock<(S3Op, Instant)>,
     /// Set once, when the path was understood.
     pub bucket: OnceLock<String>,
+    /// Set once, when the request was let in.
+    pub pass: OnceLock<Arc<Pass>>,
 }
 
 tokio::task_local! {
@@ -56,6 +59,7 @@ impl RequestCx {
             signer: OnceLock::new(),
             call: OnceLock::new(),
             bucket: OnceLock::new(),
+            pass: OnceLock::new(),
         }
     }
 
@@ -65,7 +69,8 @@ impl RequestCx {
     /// `AccessDenied` when nobody has signed.
     pub fn caller(&self) -> S3Result<Caller> {
         let Some(&account) = self.signer.get() else { return Err(s3_error!(AccessDenied, "Access Denied")) };
-        Ok(Caller { account, request: self.id, routed: self.routed, deadline: self.deadline })
+        let pass = self.pass.get().cloned();
+        Ok(Caller { account, request: self.id, routed: self.routed, deadline: self.deadline, pass })
     }
 }
 

@@ -3,6 +3,7 @@
 //! The maps are exhaustive, without `_`: a new reason must be given its answer here before it compiles.
 
 use crate::{
+    admit::Refused,
     meta::command::Refusal,
     ops::{OpError, body::BodyError, checksum, error::Digest, etag},
 };
@@ -58,6 +59,12 @@ pub fn respond(error: OpError) -> S3Error {
     response.set_headers(map);
     response.set_source(Box::new(error));
     response
+}
+
+impl From<Refused> for S3Error {
+    fn from(refused: Refused) -> Self {
+        respond(refused.into())
+    }
 }
 
 fn answer(error: &OpError) -> Answer {

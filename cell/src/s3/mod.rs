@@ -37,7 +37,7 @@ use bulkhead_model::{CellId, NodeId};
 use bytes::Bytes;
 use caller::{CURRENT, RequestCx};
 use futures::{FutureExt, future::BoxFuture};
-use http::{Request as HttpRequest, StatusCode};
+use http::{Request as HttpRequest, StatusCode, header};
 use record::Record;
 use response::{Facts, RecordedBody};
 use s3s::{
@@ -98,7 +98,7 @@ pub fn service(cell: Cell, key: CellKey, identity: &Identity) -> Service {
     config.presigned_url_max_skew_time_secs = u32::MAX;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(auth::Auth { index: cell.index.clone(), key });
-    builder.set_access(access::Access { clock: cell.env.clock.clone() });
+    builder.set_access(access::Access { clock: cell.env.clock.clone(), admission: cell.admission.clone() });
     builder.set_host(host::Domains::new(&identity.domains));
     builder.set_validation(AnyName);
     let host_id = format!("{}/{}", identity.cell, identity.node);
@@ -145,6 +145,7 @@ impl Shared {
         let slot = Slot::park(body);
         let cx = Arc::new(RequestCx::new(env, &head.headers, slot.clone()));
         let facts = self.facts(&head, &cx);
+        let expects = head.headers.contains_key(header::EXPECT);
         let span = record::span(&cx, &head);
         let mut record = Record::new(Arc::clone(&cx), env.clock.clone(), span.clone());
         let response = match front::check(&head) {
@@ -156,6 +157,12 @@ impl Shared {
                 answered(AssertUnwindSafe(call).catch_unwind().await)
             }
         };
+        if let Some(pass) = cx.pass.get() {
+            pass.end();
+        }
+        if response.status() == StatusCode::SERVICE_UNAVAILABLE && !expects {
+            cx.body.discard().await;
+        }
         let (response, code) = response::complete(response, &facts);
         let bodiless = facts.method == http::Method::HEAD;
         record.answered(response.status(), code);

@@ -75,7 +75,8 @@ impl Answer {
         (self.status, self.element("Code").unwrap_or_default())
     }
 
-    fn parse(bytes: &[u8]) -> Self {
+    /// An answer out of its bytes.
+    pub fn parse(bytes: &[u8]) -> Self {
         let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let head_end = head_end.unwrap_or_else(|| panic!("no answer but {:?}", String::from_utf8_lossy(bytes)));
         let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();

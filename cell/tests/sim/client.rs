@@ -123,7 +123,7 @@ impl Client {
             };
             up.runtime.spawn(async move {
                 let deadline = cell.env.clock.now() + TRY;
-                let caller = Caller { account: account(), request, routed: None, deadline };
+                let caller = Caller { account: account(), request, routed: None, deadline, pass: None };
                 let outcome = work(cell, caller).await;
                 let ended = match &outcome {
                     Ok(_) => {
