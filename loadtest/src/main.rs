@@ -1,8 +1,8 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
 use bulkhead_loadtest::scenario::{
-    bench, bigobject, corrupt, crash, drill, fill, listing, load, null, partition, powercut, racers, reclaim, rounds,
-    wipe,
+    bench, bigobject, corrupt, crash, drill, fill, listing, load, neighbours, null, partition, powercut, racers, reclaim,
+    refusal, rounds, wipe,
 };
 use clap::{Parser, Subcommand};
 
@@ -45,6 +45,10 @@ enum Command {
     Null(null::Null),
     /// Upload and download one large object, and watch the servers' memory
     Bigobject(bigobject::BigObject),
+    /// One account does ten times its fair share; what do its quiet neighbours notice?
+    Neighbours(neighbours::Neighbours),
+    /// CPU time to refuse a request, and to serve it
+    Refusal(refusal::Refusal),
     /// List many keys, plain and by delimiter, and count what the cell touched
     Listing(listing::Listing),
 }
@@ -74,6 +78,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Bigobject(big) => bigobject::run(&big).await,
         Command::Load(load) => load::run(&load).await,
         Command::Null(null) => null::run(&null).await,
+        Command::Neighbours(neighbours) => neighbours::run(&neighbours).await,
+        Command::Refusal(refusal) => refusal::run(&refusal).await,
         Command::Listing(listing) => listing::run(&listing).await,
     }
 }
