@@ -3,7 +3,7 @@
 //! What is measured is the cell's own time for one piece of work (a view, a commit, a chunk), never time spent waiting for a client. While
 //! most of that stays below a few times the least that was seen lately, the limit grows as long as it is what holds work back; when
 //! most of it is above, the limit shrinks. Under a load that never ends the least would be forgotten, so now and then less is let in for a
-//! moment, to see it again.
+//! moment, to see it again; never less than the smallest limit, so a knee below that is not found.
 
 use super::cost::{Class, Cost};
 use crate::limits::{
@@ -242,7 +242,9 @@ mod tests {
             let (rate, median) = server.run(Duration::from_secs(60));
             let most = workers as f64 * 1_000.0 / each as f64;
             assert!(rate > most * 0.9, "{workers} workers: {rate} of {most} a second");
-            let bound = (Duration::from_millis(each) * LATENCY_TOLERANCE).max(LATENCY_TARGET_MIN);
+            // The least that can be seen is that under the smallest limit.
+            let least = each * (LIMIT_MIN / COST).div_ceil(workers as u64);
+            let bound = (Duration::from_millis(least) * LATENCY_TOLERANCE).max(LATENCY_TARGET_MIN);
             assert!(median <= bound * 5 / 4, "{workers} workers of {each} ms: {median:?}");
         }
     }

@@ -51,7 +51,7 @@ impl Pacer {
 /// A rate between a floor and the most, by how much of the node tenants leave: all of it at the most, none of it at the floor. Pure.
 pub fn of_what_is_left(floor: u64, most: u64, used_percent: u64) -> u64 {
     let left = 100 - used_percent.min(100);
-    floor + most.saturating_sub(floor) / 100 * left
+    floor + most.saturating_sub(floor) * left / 100
 }
 
 /// How long `bytes` take at a rate.
