@@ -333,28 +333,54 @@ impl Boot {
         env.tasks.spawn("membership", node::follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
-        start_jobs(&index, &chunks, &figures, &env, self.dir.join(SCRUB_FILE));
-        let cell = Cell::new(index, chunks, names, env, sizes);
+        let cell = Cell::new(index.clone(), chunks.clone(), names, env.clone(), sizes);
+        start_jobs(&cell, &figures, self.dir.join(SCRUB_FILE));
         Ok(Parts { cell, replica, router, figures })
     }
 }
 
 /// As the node does it.
-fn start_jobs(index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env, path: PathBuf) {
-    let (index, chunks, figures, environment) =
-        (|| index.clone(), || chunks.clone(), || Arc::clone(figures), || env.clone());
+fn start_jobs(cell: &Cell, figures: &Arc<Figures>, path: PathBuf) {
+    let (index, chunks, figures, environment, admission) = (
+        || cell.index.clone(),
+        || cell.chunks.clone(),
+        || Arc::clone(figures),
+        || cell.env.clone(),
+        || cell.admission.clone(),
+    );
     let (grace, interval, period) = (GRACE, CENSUS, SCRUB);
     let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
     let census =
         jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
-    let scrub = jobs::scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period, path };
-    let repair = jobs::repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    let compact =
-        jobs::compact::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-    env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
-    env.tasks.spawn("garbage", garbage.run());
-    env.tasks.spawn("census", census.run());
-    env.tasks.spawn("scrub", scrub.run());
-    env.tasks.spawn("repair", repair.run());
-    env.tasks.spawn("compact", compact.run());
+    let scrub = jobs::scrub::Job {
+        chunks: chunks(),
+        figures: figures(),
+        admission: admission(),
+        env: environment(),
+        period,
+        path,
+    };
+    let repair = jobs::repair::Job {
+        index: index(),
+        chunks: chunks(),
+        figures: figures(),
+        admission: admission(),
+        env: environment(),
+        grace,
+    };
+    let compact = jobs::compact::Job {
+        index: index(),
+        chunks: chunks(),
+        figures: figures(),
+        admission: admission(),
+        env: environment(),
+        grace,
+    };
+    let tasks = &cell.env.tasks;
+    tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
+    tasks.spawn("garbage", garbage.run());
+    tasks.spawn("census", census.run());
+    tasks.spawn("scrub", scrub.run());
+    tasks.spawn("repair", repair.run());
+    tasks.spawn("compact", compact.run());
 }
