@@ -77,6 +77,9 @@ pub const DELETE_COMMAND_KEYS_MAX: usize = 250;
 const _: () = assert!(DELETE_COMMAND_KEYS_MAX * (1_024 + 256) <= RAFT_ENTRY_BYTES_MAX);
 /// Bytes of an XML document in a request: 10,000 parts with their checksums, or 1,000 keys of 1,024 bytes with every byte escaped.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of all such documents on a node.
+pub const DOCUMENTS_BYTES_MAX: usize = 128 << 20;
+const _: () = assert!(DOCUMENT_BYTES_MAX * 8 <= DOCUMENTS_BYTES_MAX);
 /// Bytes of one line of `aws-chunked` framing: a size and a signature, or a trailer.
 pub const CHUNK_HEADER_BYTES_MAX: usize = 1 << 10;
 /// Bytes of the trailers of one body.
@@ -299,6 +302,55 @@ pub const PARK_AFTER: Duration = Duration::from_millis(20);
 /// Accounts that are told of in the figures of who waits and is refused, and over which span they are counted.
 pub const TOP_ACCOUNTS: usize = 64;
 pub const TOP_ACCOUNTS_SPAN: Duration = Duration::from_secs(60);
-/// A body of a refused request up to this is read and thrown away, so that its connection stays usable; and how long that may take.
-pub const REFUSED_BODY_BYTES_MAX: u64 = 64 << 10;
-pub const REFUSED_BODY_PATIENCE: Duration = Duration::from_millis(200);
+
+/// Accounts of which a node keeps count at a time. Idle ones leave; when all are busy, another is told to slow down.
+pub const ACCOUNTS_ACTIVE_MAX: usize = 65_536;
+/// What an account may use at once after it was idle: so long of each rate.
+pub const LIMIT_BURST: Duration = Duration::from_secs(1);
+/// A node never lends the last part of its equal share, of so many.
+pub const LIMIT_FLOOR_PARTS: u32 = 10;
+/// How often an active account's limits are looked up in the index: a change holds after at most so long on a node that has it.
+pub const LIMITS_LOOK: Duration = Duration::from_millis(500);
+/// Between two rounds in which nodes tell each other what they are asked for, and how long a peer may take to answer.
+pub const LIMIT_ROUND: Duration = Duration::from_secs(1);
+pub const LIMIT_ROUND_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a lent share may be used from when it was asked for, and how long it is missing at its lender.
+pub const LOAN_BORROWED: Duration = Duration::from_secs(2);
+pub const LOAN_LENT: Duration = Duration::from_millis(2_500);
+const _: () = assert!(LOAN_BORROWED.as_millis() < LOAN_LENT.as_millis(), "a share is never used twice");
+const _: () = assert!(LIMIT_ROUND.as_millis() + LIMIT_ROUND_PATIENCE.as_millis() < LOAN_BORROWED.as_millis());
+/// Loans to one peer that have not ended.
+pub const LOANS_PER_PEER_MAX: usize = 4;
+/// Accounts of which one node tells another its demand: those with the most.
+pub const DEMANDS_PER_REPORT: usize = 256;
+/// Bytes of such a message.
+pub const REPORT_BYTES_MAX: usize = 32 << 10;
+/// Bytes of one unit of demand.
+pub const DEMAND_BYTES: u64 = 1 << 10;
+/// The longest that a client is told to wait.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// A body of a refused request that is at most so long is read and thrown away, so that its connection can be used again.
+pub const DISCARDED_BODY_BYTES_MAX: u64 = 64 << 10;
+/// How long that may take.
+pub const DISCARD_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests in flight that are noted for the case that one of them ends the process.
+pub const NOTED_REQUESTS_MAX: usize = 1_024;
+/// Deaths of nodes that are remembered, and of each the requests that had begun last.
+pub const DEATHS_KEPT_MAX: usize = 16;
+pub const SHAPES_PER_DEATH_MAX: usize = 64;
+/// How long a death is remembered, and a request that was in flight at two of them refused.
+pub const QUARANTINE: Duration = Duration::from_secs(10 * 60);
+/// How long a node refuses what was in flight when it died, so that another node executes it.
+pub const SUSPICION: Duration = Duration::from_secs(60);
+/// Deaths with requests of one kind in flight after which the kind is refused.
+pub const DEATHS_OF_A_KIND: usize = 3;
+/// Shapes that an operator has let go of, or that were executed since and did no harm.
+pub const LIFTED_MAX: usize = 512;
+/// Bytes of what one node tells another about deaths.
+pub const DEATHS_BYTES_MAX: usize = 256 << 10;
+/// How often it does: while there is something to tell or the process is young, and else.
+pub const DEATHS_ROUND: Duration = Duration::from_secs(1);
+pub const DEATHS_ROUND_QUIET: Duration = Duration::from_secs(10);
+pub const DEATHS_YOUNG: Duration = Duration::from_secs(30);
+/// How long a peer may take to answer, and how long a start waits for all of them.
+pub const DEATHS_PATIENCE: Duration = Duration::from_millis(500);

@@ -13,16 +13,19 @@ use crate::{
     clock,
     config::Config,
     jobs::{self, figures::Figures},
+    limit::{self, Limiter},
     meta::{apply::Index, index::IndexHandle, seal::CellKey, ticks},
     names::Names,
     ops::Cell,
     peer::{self, PeerClient},
-    s3,
+    poison::{self, Poison},
+    s3::{self, Gates},
 };
 use bulkhead_model::{api::cell::Member, blueprint::Sizes};
 use bulkhead_replica::{Replica, ReplicaConfig};
 use bulkhead_service::{
     Env,
+    auth::Token,
     client::{Client, Endpoints},
     health,
     http::{self, Options, Running},
@@ -40,6 +43,8 @@ pub enum StartError {
     Chunks(#[from] chunks::OpenError),
     #[error("the disk of the chunk store did not open: {0}")]
     Disk(#[from] std::io::Error),
+    #[error("the notes of what is in flight did not open: {0}")]
+    Poison(std::io::Error),
     #[error("cannot listen for {what} on {address}: {why}")]
     Listen { what: &'static str, address: SocketAddr, why: std::io::Error },
 }
@@ -82,11 +87,23 @@ impl Node {
             jobs::gauges::run(index.clone(), admission.clone(), config.blueprint.capacity.clone(), env.clone()),
         );
 
-        let peer_routes = replica.peer_api().merge(peer::routes(
-            chunks.clone(),
-            env.clock.clone(),
-            Arc::new([config.peer_token.clone()]),
-        ));
+        let tokens: Arc<[Token]> = Arc::new([config.peer_token.clone()]);
+        let limiter = limiter(&config, &index, &env);
+        let poison = Poison::open(&config.file.data.join("poison"), config.file.node, env.clock.clone());
+        let poison = poison.map_err(StartError::Poison)?;
+        let peers = Client::new(Some(&config.peer_token), None);
+        // What others know of requests that end processes is known before tenants are served.
+        poison::exchange::round(&poison, &replica, &peers).await;
+        env.tasks.spawn(
+            "limits",
+            limit::exchange::run(limiter.clone(), replica.clone(), config.file.node, peers.clone(), env.clone()),
+        );
+        env.tasks.spawn("poison", poison::exchange::run(poison.clone(), replica.clone(), peers, env.clone()));
+        let peer_routes =
+            replica.peer_api().merge(peer::routes(chunks.clone(), env.clock.clone(), Arc::clone(&tokens)));
+        let peer_routes = peer_routes
+            .merge(limit::exchange::routes(limiter.clone(), config.file.node, Arc::clone(&tokens)))
+            .merge(poison::exchange::routes(poison.clone(), tokens));
         let admin = Admin {
             identity: admin_identity(&config),
             index,
@@ -94,11 +111,14 @@ impl Node {
             figures,
             admission,
             cell_key: key.clone(),
+            account_limits: config.blueprint.account_limits,
+            poison: poison.clone(),
             env: env.clone(),
             waits: waits_for(&replica),
         };
         let admin_routes = admin::routes(admin, Arc::new([config.admin_token.clone()]), metrics);
-        let s3_service = s3::service(cell, key, &s3_identity(&config));
+        let gates = Gates { limiter, poison };
+        let s3_service = s3::service(cell, key, gates, &s3_identity(&config));
 
         let file = &config.file;
         let peer = listen("peer", file.peer, http::serve(&env, file.peer, Options::new("peer"), peer_routes)).await?;
@@ -198,6 +218,19 @@ fn start_jobs(
     env.tasks.spawn("scrub", scrub.run());
     env.tasks.spawn("repair", repair.run());
     env.tasks.spawn("compact", compact.run());
+}
+
+/// Limits as this node has them in its own state: behind by what it has yet to apply.
+fn limiter(config: &Config, index: &IndexHandle, env: &Env) -> Limiter {
+    let (index, defaults) = (index.clone(), config.blueprint.account_limits);
+    let source = move |account| match index.local().account_limits(account) {
+        Ok(known) => known.limits.over(&defaults),
+        Err(error) => {
+            tracing::error!(%account, %error, "an account's limits cannot be read: the cell's defaults hold");
+            defaults
+        }
+    };
+    Limiter::new(Arc::new(source), env.clock.clone())
 }
 
 fn admin_identity(config: &Config) -> admin::Identity {

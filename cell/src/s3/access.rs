@@ -3,13 +3,14 @@
 //! Runs before s3s reads a body, so what is not built answers `501` without one. Who may touch a bucket is decided by ops,
 //! against the same state of the index as the call itself.
 
-use super::{caller::RequestCx, calls::S3Op, error::respond, front, stated::Stated, validate, when};
+use super::{
+    caller::RequestCx, calls::S3Op, document::Documents, error::respond, front, gate::Gates, stated::Stated, validate, when,
+};
 use crate::{
     admit::{
         Admission, Ask, Pass,
         cost::{Class, Cost, Declared},
     },
-    limits::WEIGHT_NORMAL,
     ops::OpError,
 };
 use bulkhead_model::AccountId;
@@ -25,6 +26,8 @@ use std::sync::Arc;
 /// Checks every request after its signature.
 pub struct Access {
     pub clock: Clock,
+    pub gates: Gates,
+    pub documents: Documents,
     pub admission: Admission,
 }
 
@@ -38,7 +41,7 @@ impl Access {
         declared: &Declared,
     ) -> S3Result<Arc<Pass>> {
         let (class, cost) = (Class::of(op), Cost::of(op, declared));
-        let ask = Ask { account, weight: WEIGHT_NORMAL, class, cost, deadline: request.deadline };
+        let ask = Ask { account, weight: request.body.weight(), class, cost, deadline: request.deadline };
         let pass = Pass::enter(&self.admission, ask).await.map_err(|why| respond(OpError::from(why)))?;
         let _ = request.pass.set(Arc::clone(&pass));
         Ok(pass)
@@ -72,6 +75,7 @@ impl S3Access for Access {
         when::check(cx.headers(), cx.uri(), self.clock.wall())?;
         let op = S3Op::parse(&name).ok_or_else(|| not_built(&name))?;
         let _ = request.call.set((op, self.clock.now()));
+        self.gates.enter(&request, *signer, op, cx.uri(), cx.headers())?;
         let headers = front::effective_headers(cx.headers(), cx.uri())?;
         validate::names(cx.s3_path())?;
         let query = front::query(cx.uri());
@@ -85,7 +89,7 @@ impl S3Access for Access {
                 return Err(s3_error!(InvalidRequest, "Missing required header for this request: Content-MD5"));
             }
             let pass = self.admit(&request, op, *signer, &declared).await?;
-            return pass.intake(false, request.body.read_document(&stated)).await;
+            return pass.intake(false, request.body.read_document(op, &stated, &self.documents)).await;
         }
         self.admit(&request, op, *signer, &declared).await?;
         Ok(())

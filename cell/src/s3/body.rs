@@ -4,17 +4,21 @@
 //! slot by the call itself and never pass through s3s, whose `aws-chunked` decoder holds a whole chunk in memory.
 
 use super::{
+    calls::S3Op,
     chunked::{Decoder, Trailers},
+    document::{Documents, Held, check_items},
     error,
     stated::{Framing, Stated},
 };
 use crate::{
-    limits::{DOCUMENT_BYTES_MAX, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_PATIENCE},
+    limit::Permit,
+    limits::{DISCARD_PATIENCE, DISCARDED_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, WEIGHT_NORMAL},
     ops::body::{Body, BodyError, BodyStream},
 };
 use bulkhead_service::http::BodyError as ConnectionError;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use parking_lot::Mutex;
@@ -22,7 +26,7 @@ use s3s::{S3Result, StdError, auth::SecretKey};
 use std::{
     pin::{Pin, pin},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -37,6 +41,16 @@ pub struct Slot {
     body: Arc<Mutex<Option<Inner>>>,
     /// Bytes taken from the connection so far.
     received: Arc<AtomicU64>,
+    /// Whom they are charged to, once that is known; until then nothing is read.
+    permit: Arc<OnceLock<Permit>>,
+    /// Room for it, when it is a document.
+    document: Arc<Held>,
+}
+
+/// How long the body of a refused request is, when it is worth reading to keep its connection: short, and on its way already.
+pub fn discardable(headers: &HeaderMap) -> Option<u64> {
+    let len = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    (len <= DISCARDED_BODY_BYTES_MAX && !headers.contains_key(header::EXPECT)).then_some(len)
 }
 
 impl Slot {
@@ -47,7 +61,8 @@ impl Slot {
         B::Error: Into<StdError>,
     {
         let body = body.map_err(Into::into).boxed_unsync();
-        Self { body: Arc::new(Mutex::new(Some(body))), received: Arc::default() }
+        let body = Arc::new(Mutex::new(Some(body)));
+        Self { body, received: Arc::default(), permit: Arc::default(), document: Arc::default() }
     }
 
     /// Bytes of the body read so far, as they were on the wire.
@@ -55,18 +70,30 @@ impl Slot {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// Throws a small body away that nobody has taken, so that its connection can carry another request. A larger one, and a slow one, stays
-    /// where it is: the connection is closed, which costs less than to read it.
-    pub async fn discard(&self) {
-        if !self.body.lock().as_ref().is_some_and(|body| {
-            http_body::Body::size_hint(body).upper().is_some_and(|most| most <= REFUSED_BODY_BYTES_MAX)
-        }) {
-            return;
+    /// Charges what flows, either way, to this permit, and keeps it as long as the request.
+    pub fn meter(&self, permit: Permit) {
+        // Set once: a request is let in once.
+        let _ = self.permit.set(permit);
+    }
+
+    /// The account's share of a busy cell, relative to other accounts; the usual one before it was let in.
+    pub fn weight(&self) -> u32 {
+        self.permit.get().map_or(WEIGHT_NORMAL, |permit| u32::try_from(permit.weight()).unwrap_or(u32::MAX))
+    }
+
+    /// So many bytes of the answer went out.
+    pub fn sent(&self, bytes: u64) {
+        if let Some(permit) = self.permit.get() {
+            permit.went(bytes);
         }
-        let mut frames = pin!(self.clone().into_frames());
-        let all = async { while let Some(Ok(_)) = frames.next().await {} };
-        // One that is not read in time is left where it is.
-        let _ = timeout(REFUSED_BODY_PATIENCE, all).await;
+    }
+
+    /// Reads what nobody has read and throws it away, if it is short: the connection can be used again only behind the body's end.
+    pub async fn discard(&self, declared: Option<u64>) {
+        let (Some(_), Some(mut body)) = (declared, self.take()) else { return };
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        // When the client is slower than that, its connection is closed.
+        let _ = tokio::time::timeout(DISCARD_PATIENCE, rest).await;
     }
 
     fn take(&self) -> Option<Inner> {
@@ -80,9 +107,9 @@ impl Slot {
 
     /// The frames of the body. How long each may take is the connection's business.
     fn into_frames(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-        let received = Arc::clone(&self.received);
+        let (received, permit) = (Arc::clone(&self.received), Arc::clone(&self.permit));
         futures::stream::unfold(self.take(), move |body| {
-            let received = Arc::clone(&received);
+            let (received, permit) = (Arc::clone(&received), Arc::clone(&permit));
             async move {
                 let mut body = body?;
                 loop {
@@ -95,6 +122,9 @@ impl Slot {
                         && !data.is_empty()
                     {
                         received.fetch_add(data.len() as u64, Ordering::Relaxed);
+                        if let Some(permit) = permit.get() {
+                            permit.came(data.len() as u64);
+                        }
                         return Some((Ok(data), Some(body)));
                     }
                 }
@@ -105,8 +135,8 @@ impl Slot {
     /// Reads the whole body as a document, verifies what the headers state about it, and parks it again for s3s.
     ///
     /// # Errors
-    /// When the body is too large, stops short, or is not what the headers say.
-    pub async fn read_document(&self, stated: &Stated) -> S3Result<()> {
+    /// When the body is too large, has too many items, stops short, or is not what the headers say, and when the node holds too many.
+    pub async fn read_document(&self, op: S3Op, stated: &Stated, documents: &Documents) -> S3Result<()> {
         if stated.framing != Framing::Plain {
             return Err(s3s::s3_error!(NotImplemented, "A document cannot be sent as aws-chunked."));
         }
@@ -120,8 +150,10 @@ impl Slot {
             if document.len() + frame.len() > DOCUMENT_BYTES_MAX {
                 return Err(too_large());
             }
+            documents.take(frame.len(), &self.document)?;
             document.extend_from_slice(&frame);
         }
+        check_items(op, &document)?;
         stated.verify_document(&document).map_err(error::respond)?;
         *self.body.lock() = Some(Full::new(document.freeze()).map_err(|never| match never {}).boxed_unsync());
         Ok(())

@@ -5,6 +5,7 @@ use crate::{
     admit::Pass,
     limits::{REQUEST_PATIENCE, REQUEST_PATIENCE_MAX},
     ops::Caller,
+    poison::Ticket,
 };
 use bulkhead_model::{AccountId, Epoch, RequestId, headers};
 use bulkhead_service::{
@@ -29,7 +30,10 @@ pub struct RequestCx {
     pub routed: Option<(AccountId, Epoch)>,
     /// The router knows the access key as that of an account, perhaps in another cell.
     pub signer_hint: Option<AccountId>,
+    /// With the account's permit, once it has one.
     pub body: Slot,
+    /// Set once, before the request is executed: it is in flight as long as this is here.
+    pub ticket: OnceLock<Ticket>,
     /// Set once, when the access key was found.
     pub signer: OnceLock<AccountId>,
     /// Set once, when the signature was good and the call is built: the call, and when that was known.
@@ -56,6 +60,7 @@ impl RequestCx {
             routed: read(headers, headers::ACCOUNT).zip(read(headers, headers::EPOCH)),
             signer_hint: read(headers, headers::SIGNER),
             body,
+            ticket: OnceLock::new(),
             signer: OnceLock::new(),
             call: OnceLock::new(),
             bucket: OnceLock::new(),

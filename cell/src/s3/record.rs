@@ -69,6 +69,7 @@ impl Record {
     pub fn sent(&mut self, bytes: u64) {
         if let Some(told) = &mut self.told {
             told.sent += bytes;
+            told.request.body.sent(bytes);
         }
     }
 

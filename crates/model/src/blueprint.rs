@@ -2,7 +2,7 @@
 //!
 //! Its [`Blueprint::hash`] names it: a cell remembers the hash it was stamped from.
 
-use crate::Az;
+use crate::{Az, Limits};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -29,6 +29,9 @@ pub struct Blueprint {
     pub background: Background,
     #[serde(default)]
     pub isolation: Isolation,
+    /// What one account may ask for unless the control plane says otherwise.
+    #[serde(default)]
+    pub account_limits: Limits,
 }
 
 /// Which AZs, and how many nodes in each.
@@ -116,6 +119,7 @@ impl Blueprint {
     pub fn parse(text: &str) -> Result<Self, BlueprintError> {
         let blueprint: Self = toml::from_str(text)?;
         blueprint.validate()?;
+        blueprint.validate_limits()?;
         Ok(blueprint)
     }
 
@@ -208,6 +212,16 @@ impl Blueprint {
         self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
     }
 
+    fn validate_limits(&self) -> Result<(), BlueprintError> {
+        self.account_limits.validate().map_err(|error| BlueprintError::Invalid {
+            name: self.name.clone(),
+            what: error.limit.name(),
+            found: error.found.to_string(),
+            allowed: format!("{} to {}", error.min, error.max),
+            why: error.why,
+        })
+    }
+
     fn check(
         &self,
         what: &'static str,
@@ -268,6 +282,15 @@ mod tests {
         assert!(!Blueprint::parse(&off).expect("for tests").isolation.enabled);
         assert!(Blueprint::parse(DEV).expect("valid").isolation.enabled);
         assert!(Blueprint::parse(&off.replace("name = \"dev\"", "name = \"small\"")).is_err());
+    }
+
+    #[test]
+    fn an_account_s_defaults_are_part_of_the_blueprint_and_checked() {
+        let with = |text: &str| Blueprint::parse(&format!("{DEV}\n[account_limits]\n{text}\n"));
+        assert_eq!(with("list_requests = 7").expect("valid").account_limits.list_requests, 7);
+        let error = with("list_requests = 0").expect_err("nobody could list").to_string();
+        assert!(error.contains("list_requests is 0, but must be 1 to 1000000"), "{error}");
+        assert!(with("lists = 7").is_err());
     }
 
     #[test]

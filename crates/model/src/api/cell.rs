@@ -8,17 +8,20 @@
 //! | `GET /admin/v1/load` | – | [`NodeLoad`] |
 //! | `PUT /admin/v1/accounts/{account}` | [`PutAccount`] | `204`; idempotent |
 //! | `GET /admin/v1/accounts/{account}` | – | [`AccountUsage`] |
+//! | `PUT /admin/v1/accounts/{account}/limits` | [`PutLimits`] | `204`; idempotent: an older version changes nothing |
 //! | `DELETE /admin/v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
 //! | `PUT /admin/v1/accounts/{account}/keys/{key}` | [`PutKey`] | `204`; idempotent |
 //! | `DELETE /admin/v1/accounts/{account}/keys/{key}` | – | `204`; idempotent |
+//! | `GET /admin/v1/quarantine` | – | `[`[`Quarantined`]`]`: what this node refuses |
+//! | `DELETE /admin/v1/quarantine/{shape}` | – | `204`; here at once, on the other nodes within seconds |
 //! | `POST /admin/v1/claims/settle` | [`SettleClaim`] | [`ClaimSettled`] |
 //! | `POST /admin/v1/members` | [`Member`] | `204`; idempotent: the node follows without a vote |
 //! | `PUT /admin/v1/voters` | [`Voters`] | `204`; idempotent |
 //!
-//! Every call but `status`, `storage` and `load` is answered after commit. `members` and `voters` are for the leader, which others name in
+//! Every call but `status`, `storage`, `load` and those of the quarantine is answered after commit. `members` and `voters` are for the leader, which others name in
 //! their status, and are answered `409` by any other; the rest may be sent to any node.
 
-use crate::{AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp};
+use crate::{AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, Limits, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -250,6 +253,15 @@ pub struct PutAccount {
     pub epoch: Epoch,
 }
 
+/// Says what an account may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutLimits {
+    pub limits: AccountLimits,
+    /// Counts the changes of this account's limits: of two that cross on their way, the later one holds.
+    pub version: u64,
+}
+
 /// What an account holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountUsage {
@@ -259,6 +271,9 @@ pub struct AccountUsage {
     pub buckets: u64,
     pub objects: u64,
     pub bytes: u64,
+    /// What holds, the cell's defaults included.
+    pub limits: Limits,
+    pub limits_version: u64,
 }
 
 /// A credential's secret, in clear; the cell encrypts it before it is stored or replicated.
@@ -272,6 +287,29 @@ impl std::fmt::Debug for PutKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PutKey { secret_access_key: <redacted> }")
     }
+}
+
+/// A request that ended processes, and is refused for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// 16 hex digits.
+    pub shape: String,
+    pub account: AccountId,
+    pub operation: String,
+    /// At how many it was in flight.
+    pub deaths: u64,
+    pub until: Timestamp,
+    pub scope: QuarantineScope,
+}
+
+/// Where it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarantineScope {
+    /// On the node that died; others execute it.
+    Node,
+    /// On every node.
+    Cell,
 }
 
 /// Asks what became of a claim on a bucket name that was never confirmed.
