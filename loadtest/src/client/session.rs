@@ -187,8 +187,10 @@ impl Session {
 
 async fn refusal(answer: Answer) -> Outcome<Answer> {
     let status = answer.status;
+    let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
     if status == StatusCode::NOT_MODIFIED {
-        return Outcome::Refused(Refusal { status: 304, code: "NotModified".into(), message: String::new() });
+        let (code, message) = ("NotModified".into(), String::new());
+        return Outcome::Refused(Refusal { status: 304, code, message, retry_after: None });
     }
     answer
         .read(ERROR_BYTES_MAX)
@@ -196,7 +198,8 @@ async fn refusal(answer: Answer) -> Outcome<Answer> {
         .and_then(async |body| {
             let text = String::from_utf8_lossy(&body);
             let document: ErrorDocument = quick_xml::de::from_str(&text).unwrap_or_default();
-            Outcome::Refused(Refusal { status: status.as_u16(), code: document.code, message: document.message })
+            let ErrorDocument { code, message } = document;
+            Outcome::Refused(Refusal { status: status.as_u16(), code, message, retry_after })
         })
         .await
 }
