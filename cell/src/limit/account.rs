@@ -63,7 +63,8 @@ impl Account {
         let concurrent = &mut self.counted[Dimension::Concurrent.index()];
         *concurrent = (*concurrent).max(u64::from(self.in_flight) + 1);
         let at_once = self.rate(Dimension::Concurrent, nodes, now);
-        let most = u64::from(at_once.share) * at_once.per_second / u64::from(super::share::WHOLE);
+        // Rounded up, so that three thirds are a whole.
+        let most = (u64::from(at_once.share) * at_once.per_second).div_ceil(u64::from(super::share::WHOLE));
         if u64::from(self.in_flight) >= most.max(LEAST) {
             return Err(Over { dimension: Dimension::Concurrent, retry_after: Duration::from_secs(1) });
         }
@@ -95,6 +96,19 @@ impl Account {
     /// Per second, as of the last round.
     pub fn demand(&self) -> &PerDimension {
         &self.demand
+    }
+
+    /// What it is lent by: the demand, or what was counted since when that is more.
+    pub fn wants(&self) -> PerDimension {
+        let mut wants = self.demand;
+        for (want, counted) in wants.iter_mut().zip(self.counted) {
+            *want = u32::try_from(counted).unwrap_or(u32::MAX).max(*want);
+        }
+        for bytes in [Dimension::BytesIn, Dimension::BytesOut] {
+            let counted = self.counted[bytes.index()] / DEMAND_BYTES;
+            wants[bytes.index()] = u32::try_from(counted).unwrap_or(u32::MAX).max(self.demand[bytes.index()]);
+        }
+        wants
     }
 
     /// Ends a round that took `time`: half of the demand is what was counted in it.

@@ -81,7 +81,8 @@ impl Bucket {
     pub fn wait(&self, rate: Rate, tokens: u64) -> Duration {
         let missing = (i128::from(tokens) * TOKEN - self.tokens).max(0);
         let speed = (i128::from(rate.per_second) * i128::from(rate.share)).max(1);
-        let nanoseconds = missing.saturating_mul(i128::from(WHOLE)) / speed;
+        // Rounded up: whoever comes back when told must not be too early.
+        let nanoseconds = (missing.saturating_mul(i128::from(WHOLE)) + speed - 1) / speed;
         Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 }

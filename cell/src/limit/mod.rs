@@ -196,7 +196,7 @@ fn wanted(
     nodes: u32,
     now: Instant,
 ) -> PerDimension {
-    let own = table.accounts.get(&account).map_or([0; DIMENSIONS], |entry| *entry.demand());
+    let own = table.accounts.get(&account).map_or([0; DIMENSIONS], |entry| entry.wants());
     let fresh = table.heard.iter().filter(|(other, (at, _))| **other != peer && now < *at + LOAN_LENT);
     let others: Vec<PerDimension> = fresh.filter_map(|(_, (_, demands))| demands.get(&account).copied()).collect();
     let mut wanted = [0; DIMENSIONS];

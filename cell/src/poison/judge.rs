@@ -139,7 +139,7 @@ fn tally<'d>(
         let mut here = BTreeSet::new();
         for shape in &death.shapes {
             let Some(hash) = hash(shape) else { continue };
-            let is_lifted = lifted.iter().any(|(of, at)| *of == hash && *at >= death.at);
+            let is_lifted = lifted.iter().any(|(of, at)| (*of == hash || *of == shape.exact) && *at >= death.at);
             if is_lifted || !here.insert(hash) {
                 continue;
             }
