@@ -179,7 +179,7 @@ impl Slot {
 
 fn cut_short(error: &StdError) -> BodyError {
     match error.downcast_ref::<ConnectionError>() {
-        Some(ConnectionError::Stalled(_)) => BodyError::TooSlow,
+        Some(ConnectionError::Stalled(_) | ConnectionError::TooSlow) => BodyError::TooSlow,
         Some(ConnectionError::Broken(_)) | None => BodyError::Incomplete(error.to_string()),
     }
 }

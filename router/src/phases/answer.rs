@@ -21,7 +21,7 @@ pub struct AnswerBody {
 #[derive(Debug)]
 enum Content {
     Made(Option<Bytes>),
-    Passed { incoming: Incoming, _held: Held },
+    Passed { incoming: Incoming, held: Held },
 }
 
 impl AnswerBody {
@@ -33,7 +33,7 @@ impl AnswerBody {
 
     /// The cell's answer.
     pub fn passed(incoming: Incoming, held: Held, cx: RequestCx) -> Self {
-        Self::new(Content::Passed { incoming, _held: held }, cx)
+        Self::new(Content::Passed { incoming, held }, cx)
     }
 
     fn new(content: Content, cx: RequestCx) -> Self {
@@ -61,6 +61,9 @@ impl Body for AnswerBody {
             Some(Err(_)) => {
                 result.broken_by_cell = true;
                 result.complete = false;
+                if let (Content::Passed { held, .. }, Some(cell)) = (&this.content, &this.cx.cell) {
+                    cell.failed(&held.in_flight, this.cx.clock.now());
+                }
             }
             None => {}
         }

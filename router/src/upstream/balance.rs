@@ -8,9 +8,20 @@ pub struct Candidate {
     /// Has had a try of this request.
     pub tried: bool,
     pub is_leader: bool,
+    /// Was left alone, and is to be tried again by a few requests; there is room for one.
+    pub is_on_trial: bool,
     /// Recent latency, seconds.
     pub latency: f64,
     pub in_flight: usize,
+}
+
+/// What a request would like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wish {
+    /// The leader, which saves a hop.
+    pub leader: bool,
+    /// It can be sent again, so that it may be the one to try a node with.
+    pub trial: bool,
 }
 
 impl Candidate {
@@ -23,10 +34,19 @@ impl Candidate {
 /// The index of the node to try, `None` when there is none. `random` supplies numbers below its argument.
 ///
 /// Nodes that have been tried come last, then nodes that are left alone.
-pub fn choose(candidates: &[Candidate], prefer_leader: bool, random: impl Fn(u64) -> u64) -> Option<usize> {
+pub fn choose(candidates: &[Candidate], wish: Wish, random: impl Fn(u64) -> u64) -> Option<usize> {
+    // Left to the choice by cost, a node that was slow would never be tried again.
+    let on_trial = || candidates.iter().position(|c| c.is_on_trial && c.usable && !c.tried);
+    if wish.trial
+        && let Some(index) = on_trial()
+    {
+        return Some(index);
+    }
     let pools: [fn(&Candidate) -> bool; 3] = [|c| c.usable && !c.tried, |c| c.usable, |_| true];
     let pool = pools.into_iter().map(|fits| Pool { candidates, fits }).find(|pool| pool.size() > 0)?;
-    if prefer_leader && let Some(leader) = pool.indices().find(|&index| candidates[index].is_leader) {
+    if wish.leader
+        && let Some(leader) = pool.indices().find(|&index| candidates[index].is_leader)
+    {
         return Some(leader);
     }
     let size = pool.size() as u64;
@@ -62,12 +82,14 @@ mod tests {
     use bulkhead_service::env::Rng;
     use proptest::prelude::*;
 
-    const FREE: Candidate = Candidate { usable: true, tried: false, is_leader: false, latency: 0.001, in_flight: 0 };
+    const FREE: Candidate =
+        Candidate { usable: true, tried: false, is_leader: false, is_on_trial: false, latency: 0.001, in_flight: 0 };
 
-    fn chosen(candidates: &[Candidate], prefer_leader: bool) -> Vec<usize> {
+    fn chosen(candidates: &[Candidate], leader: bool) -> Vec<usize> {
+        let wish = Wish { leader, trial: false };
         let rng = Rng::from_seed(1);
         let mut seen: Vec<usize> =
-            (0..200).filter_map(|_| choose(candidates, prefer_leader, |bound| rng.below(bound))).collect();
+            (0..200).filter_map(|_| choose(candidates, wish, |bound| rng.below(bound))).collect();
         seen.sort_unstable();
         seen.dedup();
         seen
@@ -98,6 +120,16 @@ mod tests {
     }
 
     #[test]
+    fn a_node_on_trial_is_tried_by_requests_that_can_be_sent_again() {
+        let on_trial = Candidate { is_on_trial: true, latency: 9.0, ..FREE };
+        let pick = |trial, candidates: &[Candidate]| choose(candidates, Wish { leader: false, trial }, |_| 0);
+        assert_eq!(pick(true, &[FREE, FREE, on_trial]), Some(2));
+        assert_eq!(pick(false, &[FREE, FREE, on_trial]), Some(0));
+        assert_eq!(pick(true, &[FREE, FREE, Candidate { tried: true, ..on_trial }]), Some(0));
+        assert_eq!(pick(true, &[FREE, FREE, Candidate { usable: false, ..on_trial }]), Some(0));
+    }
+
+    #[test]
     fn the_worst_of_three_is_never_chosen() {
         let worst = Candidate { latency: 9.0, ..FREE };
         assert_eq!(chosen(&[FREE, worst, FREE], false), [0, 2]);
@@ -107,15 +139,23 @@ mod tests {
         #[test]
         fn there_is_always_a_choice_when_there_is_a_node(
             flags in proptest::collection::vec((any::<bool>(), any::<bool>(), any::<bool>(), 0_usize..9), 1..9),
-            prefer_leader: bool,
+            leader: bool,
+            trial: bool,
             seed: u64,
         ) {
             let candidates: Vec<Candidate> = flags
                 .into_iter()
-                .map(|(usable, tried, is_leader, in_flight)| Candidate { usable, tried, is_leader, in_flight, latency: 0.01 })
+                .map(|(usable, tried, is_leader, in_flight)| Candidate {
+                    usable,
+                    tried,
+                    is_leader,
+                    is_on_trial: in_flight % 3 == 0,
+                    in_flight,
+                    latency: 0.01,
+                })
                 .collect();
             let rng = Rng::from_seed(seed);
-            let index = choose(&candidates, prefer_leader, |bound| rng.below(bound)).expect("a node");
+            let index = choose(&candidates, Wish { leader, trial }, |bound| rng.below(bound)).expect("a node");
             let better = candidates.iter().any(|c| c.usable && !c.tried);
             prop_assert!(!better || (candidates[index].usable && !candidates[index].tried));
         }
