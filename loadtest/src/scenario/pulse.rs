@@ -36,6 +36,15 @@ struct Shared {
     beats: Mutex<Vec<Beat>>,
 }
 
+impl Shared {
+    fn note(&self, beat: Beat) {
+        let mut beats = self.beats.lock();
+        if beats.len() < BEATS_MAX {
+            beats.push(beat);
+        }
+    }
+}
+
 /// One request.
 #[derive(Debug, Clone)]
 struct Beat {
@@ -131,11 +140,7 @@ async fn beat(mut session: Session, bucket: String, number: u64, every: Duration
         // A write that failed leaves nothing to read.
         turn += if error.is_some() { 2 } else { 1 };
         let ended = clock::now();
-        let mut beats = shared.beats.lock();
-        if beats.len() < BEATS_MAX {
-            beats.push(Beat { ended, took: ended - begun, error });
-        }
-        drop(beats);
+        shared.note(Beat { ended, took: ended - begun, error });
         tokio::time::sleep_until((begun + every).into()).await;
     }
 }

@@ -121,7 +121,8 @@ async fn round(
         let during = watch(well, ill, &sickness.to_string(), Duration::from_secs(sick.sick_seconds)).await;
         ailment.end(cluster).await?;
         let peak = peak_rate(cluster, &ill.cell, span);
-        let after = watch(well, ill, &format!("after {sickness}"), span);
+        let name = format!("after {sickness}");
+        let after = watch(well, ill, &name, span);
         let (after, peak) = tokio::join!(after, peak);
         println!("  requests at cell {}: {usual_rate:.0}/s before, at most {peak:.0}/s when it came back", ill.cell);
         (during, after)
