@@ -178,46 +178,13 @@ fn start_jobs(
     admission: &Admission,
     env: &Env,
 ) {
-    let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(figures));
-    let admission = || admission.clone();
     let background = &config.blueprint.background;
-    let [grace, period, interval] =
+    let [grace, scrub, census] =
         [background.grace_seconds, background.scrub_seconds, background.census_seconds].map(Duration::from_secs);
-    let path = config.file.data.join("scrub.json");
-    let environment = || env.clone();
-    let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
-    let census =
-        jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
-    let scrub = jobs::scrub::Job {
-        chunks: chunks(),
-        figures: figures(),
-        admission: admission(),
-        env: environment(),
-        period,
-        path,
-    };
-    let repair = jobs::repair::Job {
-        index: index(),
-        chunks: chunks(),
-        figures: figures(),
-        admission: admission(),
-        env: environment(),
-        grace,
-    };
-    let compact = jobs::compact::Job {
-        index: index(),
-        chunks: chunks(),
-        figures: figures(),
-        admission: admission(),
-        env: environment(),
-        grace,
-    };
-    env.tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
-    env.tasks.spawn("garbage", garbage.run());
-    env.tasks.spawn("census", census.run());
-    env.tasks.spawn("scrub", scrub.run());
-    env.tasks.spawn("repair", repair.run());
-    env.tasks.spawn("compact", compact.run());
+    let scrub_file = config.file.data.join("scrub.json");
+    let (index, chunks, figures) = (index.clone(), chunks.clone(), Arc::clone(figures));
+    let (admission, env) = (admission.clone(), env.clone());
+    jobs::Jobs { index, chunks, figures, admission, env, grace, scrub, census, scrub_file }.start();
 }
 
 /// Limits as this node has them in its own state: behind by what it has yet to apply.

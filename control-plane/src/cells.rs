@@ -12,7 +12,8 @@ use bulkhead_model::{
     AccessKeyId, AccountId, CellId,
     api::{
         cell::{
-            ClaimSettled, Form, Member, NodeLoad, NodeStatus, NodeStorage, PutAccount, PutKey, PutLimits, SettleClaim, Voters,
+            ClaimSettled, Form, Member, NodeLoad, NodeStatus, NodeStorage, PutAccount, PutKey, PutLimits, SettleClaim,
+            Voters,
         },
         control_plane::{CellLoad, CellNode, CellNodeLoad, NodeQuarantine},
     },

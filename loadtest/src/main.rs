@@ -1,8 +1,8 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
 use bulkhead_loadtest::scenario::{
-    bench, bigobject, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null, partition, powercut, racers,
-    reclaim, refusal, rounds, sickcell, slowclients, wipe,
+    bench, bigobject, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null, partition, powercut,
+    racers, reclaim, refusal, rounds, sickcell, slowclients, wipe,
 };
 use clap::{Parser, Subcommand};
 

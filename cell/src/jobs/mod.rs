@@ -11,8 +11,76 @@ mod pace;
 pub mod repair;
 pub mod scrub;
 
+use crate::{admit::Admission, chunks::ChunkStore, meta::index::IndexHandle};
 use bulkhead_replica::StoreError;
-use bulkhead_service::env::Tasks;
+use bulkhead_service::{Env, env::Tasks};
+use figures::Figures;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// What looks after a node's epochs and chunks, and how often.
+pub struct Jobs {
+    pub index: IndexHandle,
+    pub chunks: ChunkStore,
+    pub figures: Arc<Figures>,
+    pub admission: Admission,
+    pub env: Env,
+    /// Released bytes are kept for so long.
+    pub grace: Duration,
+    /// Every byte is read within this.
+    pub scrub: Duration,
+    /// Between two comparisons of all chunks with the index.
+    pub census: Duration,
+    /// Where scrub keeps how far it is.
+    pub scrub_file: PathBuf,
+}
+
+impl Jobs {
+    /// Starts them all. They end with the node's tasks.
+    pub fn start(self) {
+        let Self { index, chunks, figures, admission, env, grace, scrub, census, scrub_file: path } = self;
+        let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(&figures));
+        let (admission, environment) = (|| admission.clone(), || env.clone());
+        let garbage = garbage::Job::new(index(), chunks(), figures(), environment(), grace);
+        let census = census::Job {
+            index: index(),
+            chunks: chunks(),
+            figures: figures(),
+            env: environment(),
+            grace,
+            interval: census,
+        };
+        let scrub = scrub::Job {
+            chunks: chunks(),
+            figures: figures(),
+            admission: admission(),
+            env: environment(),
+            period: scrub,
+            path,
+        };
+        let repair = repair::Job {
+            index: index(),
+            chunks: chunks(),
+            figures: figures(),
+            admission: admission(),
+            env: environment(),
+            grace,
+        };
+        let compact = compact::Job {
+            index: index(),
+            chunks: chunks(),
+            figures: figures(),
+            admission: admission(),
+            env: environment(),
+            grace,
+        };
+        env.tasks.spawn("epochs", epochs::run(index(), environment()));
+        env.tasks.spawn("garbage", garbage.run());
+        env.tasks.spawn("census", census.run());
+        env.tasks.spawn("scrub", scrub.run());
+        env.tasks.spawn("repair", repair.run());
+        env.tasks.spawn("compact", compact.run());
+    }
+}
 
 /// Runs a longer read of the index where it does not hold up requests.
 async fn blocking<T: Send + 'static>(

@@ -4,7 +4,8 @@
 //! against the same state of the index as the call itself.
 
 use super::{
-    caller::RequestCx, calls::S3Op, document::Documents, error::respond, front, gate::Gates, stated::Stated, validate, when,
+    caller::RequestCx, calls::S3Op, document::Documents, error::respond, front, gate::Gates, stated::Stated, validate,
+    when,
 };
 use crate::{
     admit::{

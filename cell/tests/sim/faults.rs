@@ -37,7 +37,7 @@ pub enum Fault {
     Coup,
     /// The wall clock jumps by so many milliseconds.
     Clock(Slot, i64),
-    /// The disk of the chunk store fails once.
+    /// The disk of the chunk store fails once. A read fails only where bits rot, as the copy elsewhere may be the last that is whole.
     Disk(Slot, disk::Fault),
     /// The next sync of the Raft log fails.
     LogSync(Slot),

@@ -10,7 +10,7 @@ use crate::{
 use bulkhead_cell::{
     chunks::{ChunkStore, LocalConfig, disk::FaultyDisk},
     clock,
-    jobs::{self, figures::Figures},
+    jobs::{Jobs, figures::Figures},
     meta::{
         apply::Index,
         bytes::{Bytes, Verdict},
@@ -329,58 +329,23 @@ impl Boot {
         let names = Names::new(Endpoints::new(self.client, &[]), env.clock.clone());
         let chunk_routes = peer::routes(chunks.clone(), env.clock.clone(), Arc::new([token()]));
         let router = replica.peer_api().merge(chunk_routes);
-        let figures = Arc::default();
+        let figures = Arc::<Figures>::default();
         env.tasks.spawn("membership", node::follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
         let cell = Cell::new(index.clone(), chunks.clone(), names, env.clone(), sizes);
-        start_jobs(&cell, &figures, self.dir.join(SCRUB_FILE));
+        let jobs = Jobs {
+            index,
+            chunks,
+            figures: Arc::clone(&figures),
+            admission: cell.admission.clone(),
+            env,
+            grace: GRACE,
+            scrub: SCRUB,
+            census: CENSUS,
+            scrub_file: self.dir.join(SCRUB_FILE),
+        };
+        jobs.start();
         Ok(Parts { cell, replica, router, figures })
     }
-}
-
-/// As the node does it.
-fn start_jobs(cell: &Cell, figures: &Arc<Figures>, path: PathBuf) {
-    let (index, chunks, figures, environment, admission) = (
-        || cell.index.clone(),
-        || cell.chunks.clone(),
-        || Arc::clone(figures),
-        || cell.env.clone(),
-        || cell.admission.clone(),
-    );
-    let (grace, interval, period) = (GRACE, CENSUS, SCRUB);
-    let garbage = jobs::garbage::Job::new(index(), chunks(), figures(), environment(), grace);
-    let census =
-        jobs::census::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace, interval };
-    let scrub = jobs::scrub::Job {
-        chunks: chunks(),
-        figures: figures(),
-        admission: admission(),
-        env: environment(),
-        period,
-        path,
-    };
-    let repair = jobs::repair::Job {
-        index: index(),
-        chunks: chunks(),
-        figures: figures(),
-        admission: admission(),
-        env: environment(),
-        grace,
-    };
-    let compact = jobs::compact::Job {
-        index: index(),
-        chunks: chunks(),
-        figures: figures(),
-        admission: admission(),
-        env: environment(),
-        grace,
-    };
-    let tasks = &cell.env.tasks;
-    tasks.spawn("epochs", jobs::epochs::run(index(), environment()));
-    tasks.spawn("garbage", garbage.run());
-    tasks.spawn("census", census.run());
-    tasks.spawn("scrub", scrub.run());
-    tasks.spawn("repair", repair.run());
-    tasks.spawn("compact", compact.run());
 }

@@ -71,6 +71,7 @@ impl World {
             Fault::Coup => return self.overthrow(),
             Fault::Clock(slot, by) => self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].skew_ms = by),
             Fault::Disk(slot, fault) => {
+                let slot = if matches!(fault, disk::Fault::Read(_)) { self.rotten } else { slot };
                 self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].chunk_disk.plan(fault));
             }
             Fault::LogSync(slot) => self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].fail_log_sync()),

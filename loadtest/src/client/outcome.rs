@@ -41,7 +41,7 @@ impl Refusal {
         self.status < 500
     }
 
-    /// Whether the service declined before it did anything, because it has too much to do.
+    /// Whether the service asks for fewer requests. What became of this one it does not say.
     pub fn is_slow_down(&self) -> bool {
         self.status == 503 && self.code == "SlowDown"
     }

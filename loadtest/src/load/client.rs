@@ -3,7 +3,7 @@
 use super::{
     clockwork::Queue,
     engine::Tenant,
-    keys::{Ended, Keys, Standing},
+    keys::{Ended, Keys, Reading, Standing, Writing},
     recorder::{End, Recorder},
     workload::{Kind, Popularity},
 };
@@ -73,7 +73,7 @@ impl Client {
     }
 
     async fn put(&mut self, wanted: u32, condition: Condition) -> End {
-        let Some((key, version)) = self.tenant.keys.begin_write(wanted) else { return no_key() };
+        let Some(Writing { key, version, over }) = self.tenant.keys.begin_write(wanted) else { return no_key() };
         let name = Keys::name(key);
         let content = self.content(&name, version);
         let absent_only = condition == Condition::Absent;
@@ -87,11 +87,13 @@ impl Client {
             self.tenant.keys.end_write(key, Ended::Refused);
             return End::Done { bytes: 0 };
         }
-        self.written(key, took, outcome.map(|_| content.len()))
+        let broke = absent_only && matches!((&outcome, over), (Outcome::Ok(_), Some(Standing::Version(_))));
+        let end = self.written(key, took, outcome.map(|_| content.len()));
+        if broke { End::Wrong(format!("{name}: If-None-Match: * wrote over {over:?}")) } else { end }
     }
 
     async fn delete(&mut self, wanted: u32) -> End {
-        let Some((key, _)) = self.tenant.keys.begin_write(wanted) else { return no_key() };
+        let Some(Writing { key, .. }) = self.tenant.keys.begin_write(wanted) else { return no_key() };
         let outcome = self.session.delete(&self.tenant.bucket, &Keys::name(key)).await;
         self.written(key, Ended::Took(Standing::Absent), outcome.map(|()| 0))
     }
@@ -120,7 +122,7 @@ impl Client {
     fn written(&self, key: u32, took: Ended, outcome: Outcome<u64>) -> End {
         let ended_as = match &outcome {
             Outcome::Ok(_) => took,
-            Outcome::Refused(refusal) if refusal.certain() || refusal.is_slow_down() => Ended::Refused,
+            Outcome::Refused(refusal) if refusal.certain() => Ended::Refused,
             Outcome::Unsent(_) => Ended::Refused,
             Outcome::Refused(_) | Outcome::Unknown(_) => Ended::Unknown,
         };
@@ -185,14 +187,14 @@ impl Client {
     }
 
     /// What a read that found no object comes to.
-    fn absent(&self, key: u32, reading: &super::keys::Reading, outcome: Outcome<Download>) -> End {
+    fn absent(&self, key: u32, reading: &Reading, outcome: Outcome<Download>) -> End {
         match outcome {
             Outcome::Refused(Refusal { status: 404, .. }) => self.seen(key, reading, Standing::Absent, 0),
             other => ended(other.map(|_| 0)),
         }
     }
 
-    fn seen(&self, key: u32, reading: &super::keys::Reading, standing: Standing, bytes: u64) -> End {
+    fn seen(&self, key: u32, reading: &Reading, standing: Standing, bytes: u64) -> End {
         match self.tenant.keys.end_read(key, reading, standing) {
             Ok(()) => End::Done { bytes },
             Err(what) => End::Wrong(what),

@@ -69,6 +69,11 @@ impl Queue {
     fn close(&self) {
         self.ready.close();
     }
+
+    /// Takes all that still waits.
+    pub fn drain(&self) -> Vec<Due> {
+        self.due.lock().drain(..).collect()
+    }
 }
 
 /// What the thread itself found.

@@ -10,15 +10,17 @@ use super::{
     workload::{Group, Workload},
 };
 use crate::{client::Target, clock, limits::REQUEST_TIMEOUT, machine};
+use anyhow::Context as _;
 use std::{
     collections::BTreeMap,
+    ops::RangeBounds,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::timeout};
 
 /// A stretch of a run at one rate.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,14 +117,18 @@ impl Engine {
         };
         let elapsed = begin.elapsed();
         let cpu_share = (own_cpu() - cpu) as f64 / (elapsed.as_secs_f64() * 1_000.0 * machine::cores() as f64);
-        // Requests under way end within their time limit; what waits for a connection longer was never sent.
-        let rest = async {
-            while let Some(ended) = clients.join_next().await {
-                ended?;
+        // What waits for a connection longer than a request may take is never sent; what is under way then ends within its own limits.
+        let ended = timeout(REQUEST_TIMEOUT, all_end(&mut clients)).await;
+        if let Ok(ended) = ended {
+            ended?;
+        } else {
+            for (tenant, queue) in self.tenants.iter().zip(&queues) {
+                for due in queue.drain() {
+                    recorders[tenant.number].record(due.when, due.kind, End::Unsent, Duration::ZERO);
+                }
             }
-            anyhow::Ok(())
-        };
-        tokio::time::timeout(REQUEST_TIMEOUT * 2, rest).await.unwrap_or(Ok(()))?;
+            timeout(REQUEST_TIMEOUT * 2, all_end(&mut clients)).await.context("requests do not end")??;
+        }
         for (when, group, kind) in &found.overflowed {
             recorders[*group].record(*when, *kind, End::Unsent, Duration::ZERO);
         }
@@ -166,7 +172,7 @@ impl Engine {
             workload: self.workload.name.clone(),
             seed: self.seed,
             phases: results.collect(),
-            seconds: seconds(recorders),
+            seconds: seconds(recorders, &(..)),
             client: ClientFigures {
                 cpu_share,
                 late_p99_ms: late(found.late.value_at_quantile(0.99)),
@@ -174,6 +180,7 @@ impl Engine {
                 waited: found.waited as f64 / offered.max(1) as f64,
             },
             wrong: recorders.iter().flat_map(|recorder| recorder.wrong()).collect(),
+            doubtful_keys: self.tenants.iter().map(|tenant| tenant.keys.doubtful()).sum(),
         }
     }
 }
@@ -182,9 +189,16 @@ fn own_cpu() -> u64 {
     machine::process(std::process::id()).map_or(0, |process| process.cpu_millis)
 }
 
-fn seconds(recorders: &[Arc<Recorder>]) -> Vec<SecondResult> {
+async fn all_end(clients: &mut JoinSet<()>) -> anyhow::Result<()> {
+    while let Some(ended) = clients.join_next().await {
+        ended?;
+    }
+    Ok(())
+}
+
+fn seconds(recorders: &[Arc<Recorder>], which: &impl RangeBounds<u32>) -> Vec<SecondResult> {
     let (mut rows, mut merged) = (BTreeMap::new(), BTreeMap::new());
-    recorders.iter().for_each(|recorder| recorder.seconds(&mut rows, &mut merged));
+    recorders.iter().for_each(|recorder| recorder.seconds(which, &mut rows, &mut merged));
     for (second, latency) in merged {
         if let Some(row) = rows.get_mut(&second) {
             row.p50_ms = latency.value_at_quantile(0.5) as f64 / 1_000.0;
@@ -205,7 +219,7 @@ impl Progress<'_> {
     /// The second that ended last and is mostly answered.
     pub fn last_second(&self) -> Option<SecondResult> {
         let wanted = u32::try_from(self.elapsed.as_secs()).ok()?.checked_sub(1)?;
-        seconds(self.recorders).into_iter().rfind(|row| row.second <= wanted)
+        seconds(self.recorders, &(wanted..=wanted)).pop()
     }
 
     /// The phase's name, and how long the run still takes.

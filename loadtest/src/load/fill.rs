@@ -2,7 +2,7 @@
 
 use super::{
     engine::Tenant,
-    keys::{Ended, Keys, Standing},
+    keys::{Ended, Keys, Standing, Writing},
 };
 use crate::{
     client::{Condition, Outcome, PayloadHash, Put, Session},
@@ -38,7 +38,8 @@ pub async fn fill(tenant: &Arc<Tenant>) -> anyhow::Result<()> {
 }
 
 async fn write(tenant: &Tenant, session: &mut Session, wanted: u32) -> anyhow::Result<()> {
-    let (key, version) = tenant.keys.begin_write(wanted).ok_or_else(|| anyhow::anyhow!("a key has two writers"))?;
+    let Writing { key, version, .. } =
+        tenant.keys.begin_write(wanted).ok_or_else(|| anyhow::anyhow!("a key has two writers"))?;
     let name = Keys::name(key);
     let content = tenant.group.sizes.content(&name, version);
     let put = Put { bucket: &tenant.bucket, key: &name, version, content, condition: Condition::Always };

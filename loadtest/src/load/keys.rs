@@ -1,7 +1,8 @@
 //! What is known of an account's keys, so that every read can be judged. Pure.
 //!
 //! One write at a time per key: then the versions of a key follow each other, and a read that no write overlaps must see exactly the last
-//! one. A write of unknown outcome may take effect at any later time, so its key is written no more and judged no more.
+//! one. A write of unknown outcome may take effect at any later time: of its key only the bytes are judged from then on, and a report says how
+//! many such keys there are.
 
 use parking_lot::Mutex;
 
@@ -19,6 +20,15 @@ struct State {
     begun: u64,
     writing: bool,
     doubtful: bool,
+}
+
+/// A write that was begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Writing {
+    pub key: u32,
+    pub version: u64,
+    /// What lies there, unless that is in doubt.
+    pub over: Option<Standing>,
 }
 
 /// How a write ended.
@@ -70,17 +80,17 @@ impl Keys {
         format!("{:02}/{key:08}", key % 100)
     }
 
-    /// Begins a write to `wanted`, or to the first key behind it to which none is under way. Says which key and which version.
-    pub fn begin_write(&self, wanted: u32) -> Option<(u32, u64)> {
+    /// Begins a write to `wanted`, or to the first key behind it to which none is under way.
+    pub fn begin_write(&self, wanted: u32) -> Option<Writing> {
         (0..self.count()).find_map(|step| {
             let key = (wanted + step) % self.count();
             let mut state = self.states[key as usize].lock();
-            if state.writing || state.doubtful {
+            if state.writing {
                 return None;
             }
             state.writing = true;
             state.begun += 1;
-            Some((key, state.begun))
+            Some(Writing { key, version: state.begun, over: (!state.doubtful).then_some(state.standing) })
         })
     }
 
@@ -97,6 +107,11 @@ impl Keys {
     pub fn begin_read(&self, key: u32) -> Reading {
         let state = self.states[key as usize].lock();
         Reading { standing: state.standing, begun: state.begun, settled: !state.writing && !state.doubtful }
+    }
+
+    /// Keys of which only the bytes can be judged.
+    pub fn doubtful(&self) -> u64 {
+        self.states.iter().filter(|state| state.lock().doubtful).count() as u64
     }
 
     /// Whether the key may have changed since the read began.
@@ -123,7 +138,8 @@ mod tests {
     #[test]
     fn a_read_that_no_write_overlaps_must_see_the_last_write() {
         let keys = Keys::new(2);
-        let (key, version) = keys.begin_write(0).expect("free");
+        let Writing { key, version, over } = keys.begin_write(0).expect("free");
+        assert_eq!(over, Some(Standing::Absent));
         let overlapped = keys.begin_read(key);
         keys.end_write(key, Ended::Took(Standing::Version(version)));
         let reading = keys.begin_read(key);
@@ -131,20 +147,23 @@ mod tests {
         assert!(keys.end_read(key, &reading, Standing::Absent).is_err());
         assert!(keys.end_read(key, &reading, Standing::Version(version + 1)).is_err());
         assert!(keys.end_read(key, &overlapped, Standing::Absent).is_ok(), "it may have come first");
-        let (_, _) = keys.begin_write(key).expect("free");
+        keys.begin_write(key).expect("free");
         assert!(keys.end_read(key, &reading, Standing::Absent).is_ok(), "it may have come later");
     }
 
     #[test]
-    fn a_key_has_one_writer_and_after_an_unknown_end_none() {
+    fn a_key_has_one_writer_and_after_an_unknown_end_nothing_is_known_of_it() {
         let keys = Keys::new(2);
-        assert_eq!(keys.begin_write(1), Some((1, 1)));
-        assert_eq!(keys.begin_write(1), Some((0, 1)), "the next one");
-        assert_eq!(keys.begin_write(1), None);
+        let begun = |wanted| keys.begin_write(wanted).map(|writing| (writing.key, writing.version));
+        assert_eq!(begun(1), Some((1, 1)));
+        assert_eq!(begun(1), Some((0, 1)), "the next one");
+        assert_eq!(begun(1), None);
         keys.end_write(1, Ended::Unknown);
         keys.end_write(0, Ended::Refused);
-        assert_eq!(keys.begin_write(1), Some((0, 2)));
+        assert_eq!(keys.doubtful(), 1);
+        assert_eq!(keys.begin_write(1), Some(Writing { key: 1, version: 2, over: None }));
+        keys.end_write(1, Ended::Took(Standing::Version(2)));
         let reading = keys.begin_read(1);
-        assert!(keys.end_read(1, &reading, Standing::Version(9)).is_ok(), "nothing is known of it");
+        assert!(keys.end_read(1, &reading, Standing::Version(1)).is_ok(), "the first write may have come late");
     }
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::limits::{LATENCY_MAX_MICROS, VIOLATIONS_MAX};
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeBounds, time::Duration};
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,9 +149,15 @@ impl Recorder {
         GroupResult { offered, total, kinds }
     }
 
-    /// The run second by second; the groups' are merged by the caller.
-    pub fn seconds(&self, into: &mut BTreeMap<u32, SecondResult>, merged: &mut BTreeMap<u32, Histogram<u64>>) {
-        for (at, second) in &self.counts.lock().seconds {
+    /// These seconds of the run; the groups' are merged by the caller.
+    pub fn seconds(
+        &self,
+        which: &impl RangeBounds<u32>,
+        into: &mut BTreeMap<u32, SecondResult>,
+        merged: &mut BTreeMap<u32, Histogram<u64>>,
+    ) {
+        let bounds = (which.start_bound().cloned(), which.end_bound().cloned());
+        for (at, second) in self.counts.lock().seconds.range(bounds) {
             let row = into.entry(*at).or_insert_with(|| SecondResult {
                 second: *at,
                 phase: second.phase,
@@ -203,7 +209,9 @@ mod tests {
         assert_eq!(recorder.phase(0, took, 0).total.done, 0);
         assert_eq!(recorder.wrong().len(), 1);
         let (mut seconds, mut merged) = (BTreeMap::new(), BTreeMap::new());
-        recorder.seconds(&mut seconds, &mut merged);
+        recorder.seconds(&(..=2), &mut seconds, &mut merged);
+        assert!(seconds.is_empty());
+        recorder.seconds(&(..), &mut seconds, &mut merged);
         assert_eq!((seconds[&3].done, seconds[&3].shed, seconds[&3].failed), (2, 1, 3));
         assert_eq!(merged[&3].len(), 2);
     }

@@ -16,6 +16,8 @@ pub struct Report {
     pub client: ClientFigures,
     /// Answers that no correct store gives; a few of them.
     pub wrong: Vec<String>,
+    /// Keys with a write of unknown outcome: of these only the bytes were judged, not which version is there.
+    pub doubtful_keys: u64,
 }
 
 /// Part of a run.
@@ -187,6 +189,11 @@ impl Report {
         );
         if let Some(why) = client.bottleneck() {
             let _infallible = writeln!(text, "NOT A MEASURE OF THE SERVICE: {why}");
+        }
+        if self.doubtful_keys > 0 {
+            let keys = self.doubtful_keys;
+            let _infallible =
+                writeln!(text, "{keys} keys had a write of unknown outcome: which version they hold was not judged");
         }
         for wrong in &self.wrong {
             let _infallible = writeln!(text, "WRONG: {wrong}");

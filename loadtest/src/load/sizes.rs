@@ -80,13 +80,6 @@ impl Sizes {
             }
         }
     }
-
-    /// The mean, in bytes.
-    pub fn mean(&self) -> f64 {
-        const STEPS: u32 = 1_000;
-        (0..STEPS).map(|step| self.at((f64::from(step) + 0.5) / f64::from(STEPS)) as f64).sum::<f64>()
-            / f64::from(STEPS)
-    }
 }
 
 #[cfg(test)]
@@ -105,7 +98,6 @@ mod tests {
         let parts = Sizes::Histogram(vec![(Size(10), 3.0), (Size(1_000), 1.0)]);
         let small = (0..4_000).filter(|key| parts.content(&format!("k{key}"), 1).len() == 10).count();
         assert!((2_850..3_150).contains(&small), "{small}");
-        assert!((parts.mean() - 257.5).abs() < 5.0, "{}", parts.mean());
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! `load`: a workload in an open loop, on accounts of its own.
 
 use crate::{
-    client::{PayloadHash, Session},
     clock,
     load::{Account, Engine, Phase, View, Workload},
     settings::{Service, Site},
@@ -85,7 +84,6 @@ pub async fn accounts(site: &Site, workload: &Workload, one: bool) -> anyhow::Re
                 if one { site.target.clone() } else { site.new_account(&format!("load-{}", group.name)).await?.0 };
             let bucket = format!("load-{stamp}-{}-{number}", group.name);
             super::first_bucket(&target, &bucket).await?;
-            Session::new(target.clone(), PayloadHash::Unsigned).list_buckets().await.required("listing its buckets")?;
             accounts.push(Account { target, bucket });
         }
     }

@@ -20,9 +20,9 @@ pub mod racers;
 pub mod reclaim;
 pub mod refusal;
 pub mod rounds;
-mod stage;
 pub mod sickcell;
 pub mod slowclients;
+mod stage;
 mod traffic;
 pub mod wipe;
 
