@@ -24,14 +24,13 @@ use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use parking_lot::Mutex;
 use s3s::{S3Result, StdError, auth::SecretKey};
 use std::{
-    pin::{Pin, pin},
+    pin::Pin,
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
-use tokio::time::timeout;
 
 type Inner = UnsyncBoxBody<Bytes, StdError>;
 

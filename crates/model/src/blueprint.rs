@@ -119,6 +119,7 @@ impl Blueprint {
     pub fn parse(text: &str) -> Result<Self, BlueprintError> {
         let blueprint: Self = toml::from_str(text)?;
         blueprint.validate()?;
+        blueprint.validate_background()?;
         blueprint.validate_limits()?;
         Ok(blueprint)
     }
@@ -177,6 +178,12 @@ impl Blueprint {
             16 * GIB,
             "a restart replays this much log",
         )?;
+        self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
+        self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;
+        self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
+    }
+
+    fn validate_background(&self) -> Result<(), BlueprintError> {
         let isolated = u64::from(self.isolation.enabled || self.name == "dev");
         self.check(
             "isolation.enabled",
@@ -206,10 +213,7 @@ impl Blueprint {
             10,
             24 * 60 * 60,
             "what no fast path sees is found by it",
-        )?;
-        self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
-        self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;
-        self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
+        )
     }
 
     fn validate_limits(&self) -> Result<(), BlueprintError> {

@@ -217,9 +217,8 @@ async fn linger(mut stream: TcpStream, vice: Vice, head: &str) -> std::io::Resul
     for byte in trickle {
         stream.write_all(&[byte]).await?;
         let mut answer = [0; 1024];
-        match timeout(TRICKLE, stream.read(&mut answer)).await {
-            Ok(Ok(0) | Err(_)) => return Ok(()),
-            Ok(Ok(_)) | Err(_) => {}
+        if let Ok(Ok(0) | Err(_)) = timeout(TRICKLE, stream.read(&mut answer)).await {
+            return Ok(());
         }
     }
     Ok(())

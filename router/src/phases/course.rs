@@ -287,7 +287,7 @@ impl Course {
             return Err(Fault::OutcomeUnknown);
         }
         match (failed.failure, failed.answer) {
-            (Failure::NotExecuted, Some(answer)) => Ok(answer),
+            (Failure::NotExecuted, Some(answer)) => Ok(*answer),
             (Failure::Moved, _) => Err(Fault::NoHome),
             (Failure::Garbled, _) => Err(Fault::Garbled),
             (

@@ -55,7 +55,7 @@ pub struct Failed {
     pub failure: Failure,
     pub remains: Remains,
     /// The cell's own words, when it had any.
-    pub answer: Option<Answer>,
+    pub answer: Option<Box<Answer>>,
     pub detail: Option<String>,
     /// A retry was taken from the budget before the try was given up.
     pub paid: bool,
@@ -107,7 +107,13 @@ impl Template {
                     None => Ok(Answer { response, held }),
                     Some(failure) => {
                         let (remains, held) = self.what_remains(held);
-                        Err(Failed { failure, remains, answer: Some(Answer { response, held }), detail: None, paid })
+                        Err(Failed {
+                            failure,
+                            remains,
+                            answer: Some(Box::new(Answer { response, held })),
+                            detail: None,
+                            paid,
+                        })
                     }
                 }
             }
