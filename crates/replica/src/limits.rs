@@ -48,6 +48,15 @@ pub const APPEND_MAX: Duration = Duration::from_secs(5);
 pub const FORWARD_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a node that is to become a member may take to say who it is.
 pub const MEET_PATIENCE: Duration = Duration::from_secs(2);
+/// How often nodes ask each other how fast they are, how long an answer is waited for, and how often in a row a leader must be found slow.
+pub const PACE_EVERY: Duration = Duration::from_millis(250);
+pub const PACE_PATIENCE: Duration = Duration::from_secs(1);
+pub const PACE_JUDGEMENTS: u32 = 3;
+/// A leader hands over when it is so many times as slow as the median of its peers, and slower by so much.
+pub const PACE_FACTOR: u64 = 3;
+pub const PACE_SLOWER_MIN: Duration = Duration::from_millis(20);
+/// After which it does not hand over again for a while: what made it slow may have moved with the lead.
+pub const PACE_REST: Duration = Duration::from_secs(10);
 /// Between two looks, by the leader of a group whose version is older than its build, at what the members read.
 pub const VERSION_EVERY: Duration = Duration::from_secs(1);
 /// How long a member may take to say what it reads.
