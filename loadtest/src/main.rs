@@ -1,8 +1,8 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
 use bulkhead_loadtest::scenario::{
-    bench, bigobject, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null, partition, powercut,
-    racers, reclaim, refusal, rounds, sickcell, slowclients, wipe,
+    bench, bigobject, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null, overload, partition,
+    powercut, racers, reclaim, refusal, rounds, sickcell, slowclients, wipe,
 };
 use clap::{Parser, Subcommand};
 
@@ -47,6 +47,8 @@ enum Command {
     Bigobject(bigobject::BigObject),
     /// One account does ten times its fair share; what do its quiet neighbours notice?
     Neighbours(neighbours::Neighbours),
+    /// More is offered than can be done, by all accounts alike; what of it is done, and how soon is all well again?
+    Overload(overload::Overload),
     /// CPU time to refuse a request, and to serve it
     Refusal(refusal::Refusal),
     /// Stop, hang and garble one cell, and watch what the tenants of another see
@@ -85,6 +87,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Load(load) => load::run(&load).await,
         Command::Null(null) => null::run(&null).await,
         Command::Neighbours(neighbours) => neighbours::run(&neighbours).await,
+        Command::Overload(overload) => overload::run(&overload).await,
         Command::Refusal(refusal) => refusal::run(&refusal).await,
         Command::Sickcell(sick) => sickcell::run(&sick).await,
         Command::Graynode(gray) => graynode::run(&gray).await,

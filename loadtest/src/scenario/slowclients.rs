@@ -3,22 +3,18 @@
 //!
 //! The slow ones come from addresses of their own (127.0.0.2 and up), as they would in the world: a router gives one source a share.
 
-use super::pulse::Pulse;
+use super::{peaks::Peaks, pulse::Pulse};
 use crate::{
     client::{Call, Condition, PayloadHash, Put, Session, Target},
     clock,
-    faults::{Cluster, Role},
-    limits::{POLL, SLOW_RESIDENT_BYTES_MAX},
-    machine,
+    limits::SLOW_RESIDENT_BYTES_MAX,
     settings::Service,
     workload::Content,
 };
 use clap::Args;
 use http::Method;
-use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
-    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
         Arc,
@@ -137,7 +133,7 @@ pub async fn run(slow: &SlowClients) -> anyhow::Result<()> {
     let factor = 1.0 + f64::from(slow.tolerance_percent) / 100.0;
     let allowed = before.p99.mul_f64(factor).max(before.p99 + Duration::from_millis(20));
     anyhow::ensure!(during.p99 <= allowed, "p99 grew from {:?} to {:?}", before.p99, during.p99);
-    peaks.check()?;
+    peaks.check(SLOW_RESIDENT_BYTES_MAX)?;
     println!("slowclients passed");
     Ok(())
 }
@@ -222,51 +218,4 @@ async fn linger(mut stream: TcpStream, vice: Vice, head: &str) -> std::io::Resul
         }
     }
     Ok(())
-}
-
-/// The most memory that router and nodes have taken.
-struct Peaks {
-    bytes: Arc<Mutex<BTreeMap<String, u64>>>,
-    _watcher: JoinSet<()>,
-}
-
-impl Peaks {
-    async fn watch(cluster: &Cluster) -> anyhow::Result<Self> {
-        let rows = cluster.list().await?.into_iter();
-        let servers: Vec<(String, u32)> = rows
-            .filter(|row| row.alive && matches!(row.role, Role::Router | Role::Cell))
-            .filter_map(|row| row.pid.map(|pid| (row.name, pid)))
-            .collect();
-        anyhow::ensure!(!servers.is_empty(), "no router and no node runs on this machine");
-        let bytes = Arc::<Mutex<BTreeMap<String, u64>>>::default();
-        let (seen, mut watcher) = (bytes.clone(), JoinSet::new());
-        watcher.spawn(async move {
-            loop {
-                for (name, pid) in &servers {
-                    let now = machine::resident_bytes(*pid).unwrap_or(0);
-                    let mut seen = seen.lock();
-                    let peak = seen.entry(name.clone()).or_default();
-                    *peak = now.max(*peak);
-                }
-                sleep(POLL).await;
-            }
-        });
-        Ok(Self { bytes, _watcher: watcher })
-    }
-
-    fn text(&self) -> String {
-        let bytes = self.bytes.lock();
-        bytes.iter().map(|(name, bytes)| format!("{name} {} MiB", bytes >> 20)).collect::<Vec<_>>().join(", ")
-    }
-
-    fn check(&self) -> anyhow::Result<()> {
-        let bytes = self.bytes.lock();
-        let over = bytes.iter().find(|(_, bytes)| **bytes > SLOW_RESIDENT_BYTES_MAX);
-        match over {
-            Some((name, bytes)) => {
-                anyhow::bail!("{name} held {} MiB; {} MiB are allowed", bytes >> 20, SLOW_RESIDENT_BYTES_MAX >> 20)
-            }
-            None => Ok(()),
-        }
-    }
 }
