@@ -62,6 +62,7 @@ impl Gates {
         self.poison.enter(&shape).map_err(|refused| {
             let scope = match refused.scope {
                 Scope::Here => "node",
+                Scope::Alone => "alone",
                 Scope::Cell => "cell",
             };
             metrics::counter!("poison_refusals_total", "scope" => scope).increment(1);
@@ -100,10 +101,10 @@ fn slow_down(refused: Refused) -> S3Error {
     error
 }
 
-/// On the node that died: `503`, and the router tries another. Everywhere: `403`, which clients and routers do not repeat.
+/// On the node that died, and where another suspect is being executed: `503`, and the router tries another node. Everywhere: `403`, which clients and routers do not repeat.
 fn quarantined(refused: &poison::Refused) -> S3Error {
     match refused.scope {
-        Scope::Here => {
+        Scope::Here | Scope::Alone => {
             let mut error =
                 S3Error::with_message(S3ErrorCode::ServiceUnavailable, "Service is unable to handle request.");
             let name = HeaderName::from_static(headers::NOT_EXECUTED);
@@ -165,9 +166,10 @@ mod tests {
             until: Timestamp(1_750_000_000_000),
             scope,
         };
-        let here = quarantined(&refused(Scope::Here));
-        assert_eq!(here.status_code(), Some(StatusCode::SERVICE_UNAVAILABLE));
-        assert!(here.headers().is_some_and(|all| all.contains_key(headers::NOT_EXECUTED)));
+        for here in [Scope::Here, Scope::Alone].map(|scope| quarantined(&refused(scope))) {
+            assert_eq!(here.status_code(), Some(StatusCode::SERVICE_UNAVAILABLE));
+            assert!(here.headers().is_some_and(|all| all.contains_key(headers::NOT_EXECUTED)));
+        }
         let cell = quarantined(&refused(Scope::Cell));
         assert_eq!((cell.code().as_str(), cell.status_code()), ("RequestQuarantined", Some(StatusCode::FORBIDDEN)));
         assert!(cell.headers().is_none_or(|all| !all.contains_key(headers::NOT_EXECUTED)));
