@@ -111,7 +111,7 @@ impl Node {
             account_limits: config.blueprint.account_limits,
             poison: poison.clone(),
             env: env.clone(),
-            waits: waits_for(&replica),
+            waits: waits_for(&replica, &limiter),
         };
         let admin_routes = admin::routes(admin, Arc::new([config.admin_token.clone()]), metrics);
         let gates = Gates { limiter, poison };
@@ -248,8 +248,8 @@ pub async fn follow_membership(env: Env, replica: Replica, chunks: ChunkStore) {
     }
 }
 
-fn waits_for(replica: &Replica) -> health::Waits {
-    let replica = replica.clone();
+fn waits_for(replica: &Replica, limiter: &Limiter) -> health::Waits {
+    let (replica, limiter) = (replica.clone(), limiter.clone());
     Arc::new(move || {
         let status = replica.status();
         let mut waits = Vec::new();
@@ -261,6 +261,8 @@ fn waits_for(replica: &Replica) -> health::Waits {
             waits.push("a leader".to_owned());
         } else if !status.ready {
             waits.push("the index to catch up with what was committed when the node started".to_owned());
+        } else if status.members.len() > 1 && !limiter.is_settled() {
+            waits.push("what it may have lent of accounts' limits before it started to come back".to_owned());
         }
         waits
     })

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     limit::{Dimension, Limiter, Over, Refused},
+    limits::PART_BYTES_MAX,
     poison::{self, Poison, Scope, Shape, Ticket},
 };
 use bulkhead_model::{AccountId, headers};
@@ -40,7 +41,7 @@ impl Gates {
     ) -> S3Result<()> {
         let ticket = self.note(account, op, uri, headers)?;
         let class = class(op);
-        let permit = self.limiter.enter(account, class).map_err(|refused| {
+        let permit = self.limiter.enter(account, class, body_length(headers)).map_err(|refused| {
             let why = match refused {
                 Refused::Over(Over { dimension, .. }) => dimension.limit().name(),
                 Refused::TooManyAccounts => "accounts_active",
@@ -69,6 +70,14 @@ impl Gates {
             quarantined(&refused)
         })
     }
+}
+
+/// Bytes of the body as it comes, with its framing, as far as the head says.
+fn body_length(headers: &HeaderMap) -> u64 {
+    let length = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+    let stated = length("content-length").or_else(|| length("x-amz-decoded-content-length"));
+    // Nothing longer is read.
+    stated.unwrap_or_default().min(PART_BYTES_MAX)
 }
 
 /// The rate that a call counts against. No `_` arm: a new action must state it before it compiles.
