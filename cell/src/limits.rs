@@ -79,6 +79,11 @@ const _: () = assert!(DELETE_COMMAND_KEYS_MAX * (1_024 + 256) <= RAFT_ENTRY_BYTE
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// Bytes of all such documents on a node.
 pub const DOCUMENTS_BYTES_MAX: usize = 128 << 20;
+/// Of these, the documents of one account.
+pub const DOCUMENTS_OF_ACCOUNT_BYTES_MAX: usize = DOCUMENTS_BYTES_MAX / 4;
+const _: () = assert!(DOCUMENT_BYTES_MAX * 2 <= DOCUMENTS_OF_ACCOUNT_BYTES_MAX);
+/// How long a client may take to send a document: what has come is held meanwhile.
+pub const DOCUMENT_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of one line of `aws-chunked` framing: a size and a signature, or a trailer.
 pub const CHUNK_HEADER_BYTES_MAX: usize = 1 << 10;
 /// Bytes of the trailers of one body.
