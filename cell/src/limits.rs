@@ -353,7 +353,11 @@ pub const SUSPECT_NODES_MAX: usize = 3;
 /// Deaths with requests of one kind in flight after which the kind is refused.
 pub const DEATHS_OF_A_KIND: usize = 3;
 /// Shapes that an operator has let go of, or that were executed since and did no harm.
-pub const LIFTED_MAX: usize = 512;
+pub const LIFTED_MAX: usize = 1_024;
+const _: () = assert!(
+    SHAPES_PER_DEATH_MAX * 4 <= LIFTED_MAX,
+    "whatever was in flight at two deaths, itself and its kind, can be cleared"
+);
 /// Bytes of what one node tells another about deaths.
 pub const DEATHS_BYTES_MAX: usize = 512 << 10;
 /// How often it does: while there is something to tell or the process is young, and else.

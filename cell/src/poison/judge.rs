@@ -159,13 +159,14 @@ fn speaks_against(death: &Death, exact: u64, lifted: &[(u64, Timestamp)]) -> boo
 }
 
 fn tally(deaths: &[&Death], lifted: &[(u64, Timestamp)], hash: impl Fn(&Shape) -> Option<u64>) -> BTreeMap<u64, Seen> {
+    let lifted: BTreeMap<u64, Timestamp> = lifted.iter().copied().collect();
     let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
     for death in deaths {
         let mut here = BTreeSet::new();
         for shape in &death.shapes {
             let Some(hash) = hash(shape) else { continue };
-            let is_lifted = lifted.iter().any(|(of, at)| (*of == hash || *of == shape.exact) && *at >= death.at);
-            if is_lifted || !here.insert(hash) {
+            let is_lifted = |of: u64| lifted.get(&of).is_some_and(|at| *at >= death.at);
+            if is_lifted(hash) || is_lifted(shape.exact) || !here.insert(hash) {
                 continue;
             }
             let entry = seen.entry(hash).or_insert_with(|| Seen {
@@ -304,7 +305,7 @@ mod tests {
         let many: Vec<Death> = (0..100).map(|n| death(2, n, &[(n, n)])).collect();
         let mut large = death(3, 200, &[]);
         large.shapes = (0..1_000).map(|n| shape(1, n, n)).collect();
-        let lifted = (0..1_000).map(|n| (n, START)).collect();
+        let lifted = (0..3_000).map(|n| (n, START)).collect();
         let deaths = many.into_iter().chain([large]).collect();
         assert!(known.merge(Known { deaths, lifted }, START));
         assert_eq!((known.deaths.len(), known.lifted.len()), (DEATHS_KEPT_MAX, LIFTED_MAX));
