@@ -79,7 +79,11 @@ const _: () = assert!(DELETE_COMMAND_KEYS_MAX * (1_024 + 256) <= RAFT_ENTRY_BYTE
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
 /// Bytes of all such documents on a node.
 pub const DOCUMENTS_BYTES_MAX: usize = 128 << 20;
-const _: () = assert!(DOCUMENT_BYTES_MAX * 8 <= DOCUMENTS_BYTES_MAX);
+/// Of these, the documents of one account.
+pub const DOCUMENTS_OF_ACCOUNT_BYTES_MAX: usize = DOCUMENTS_BYTES_MAX / 4;
+const _: () = assert!(DOCUMENT_BYTES_MAX * 2 <= DOCUMENTS_OF_ACCOUNT_BYTES_MAX);
+/// How long a client may take to send a document: what has come is held meanwhile.
+pub const DOCUMENT_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of one line of `aws-chunked` framing: a size and a signature, or a trailer.
 pub const CHUNK_HEADER_BYTES_MAX: usize = 1 << 10;
 /// Bytes of the trailers of one body.
@@ -334,20 +338,28 @@ pub const DISCARDED_BODY_BYTES_MAX: u64 = 64 << 10;
 /// How long that may take.
 pub const DISCARD_PATIENCE: Duration = Duration::from_secs(1);
 /// Requests in flight that are noted for the case that one of them ends the process.
-pub const NOTED_REQUESTS_MAX: usize = 1_024;
+pub const NOTED_REQUESTS_MAX: usize = 4_096;
 /// Deaths of nodes that are remembered, and of each the requests that had begun last.
 pub const DEATHS_KEPT_MAX: usize = 16;
-pub const SHAPES_PER_DEATH_MAX: usize = 64;
+pub const SHAPES_PER_DEATH_MAX: usize = 256;
 /// How long a death is remembered, and a request that was in flight at two of them refused.
 pub const QUARANTINE: Duration = Duration::from_secs(10 * 60);
 /// How long a node refuses what was in flight when it died, so that another node executes it.
 pub const SUSPICION: Duration = Duration::from_secs(60);
+/// Deaths at which a request was in flight after which it is refused everywhere or, when others were there as often, executed alone.
+pub const DEATHS_OF_A_REQUEST: u64 = 2;
+/// Nodes that have died with it after which it is executed alone on these too: before that, the others do it.
+pub const SUSPECT_NODES_MAX: usize = 3;
 /// Deaths with requests of one kind in flight after which the kind is refused.
 pub const DEATHS_OF_A_KIND: usize = 3;
 /// Shapes that an operator has let go of, or that were executed since and did no harm.
-pub const LIFTED_MAX: usize = 512;
+pub const LIFTED_MAX: usize = 1_024;
+const _: () = assert!(
+    SHAPES_PER_DEATH_MAX * 4 <= LIFTED_MAX,
+    "whatever was in flight at two deaths, itself and its kind, can be cleared"
+);
 /// Bytes of what one node tells another about deaths.
-pub const DEATHS_BYTES_MAX: usize = 256 << 10;
+pub const DEATHS_BYTES_MAX: usize = 512 << 10;
 /// How often it does: while there is something to tell or the process is young, and else.
 pub const DEATHS_ROUND: Duration = Duration::from_secs(1);
 pub const DEATHS_ROUND_QUIET: Duration = Duration::from_secs(10);

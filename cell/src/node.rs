@@ -43,8 +43,6 @@ pub enum StartError {
     Chunks(#[from] chunks::OpenError),
     #[error("the disk of the chunk store did not open: {0}")]
     Disk(#[from] std::io::Error),
-    #[error("the notes of what is in flight did not open: {0}")]
-    Poison(std::io::Error),
     #[error("cannot listen for {what} on {address}: {why}")]
     Listen { what: &'static str, address: SocketAddr, why: std::io::Error },
 }
@@ -89,8 +87,7 @@ impl Node {
 
         let tokens: Arc<[Token]> = Arc::new([config.peer_token.clone()]);
         let limiter = limiter(&config, &index, &env);
-        let poison = Poison::open(&config.file.data.join("poison"), config.file.node, env.clock.clone());
-        let poison = poison.map_err(StartError::Poison)?;
+        let poison = poison(&config, &env);
         let peers = Client::new(Some(&config.peer_token), None);
         // What others know of requests that end processes is known before tenants are served.
         poison::exchange::round(&poison, &replica, &peers).await;
@@ -114,7 +111,7 @@ impl Node {
             account_limits: config.blueprint.account_limits,
             poison: poison.clone(),
             env: env.clone(),
-            waits: waits_for(&replica),
+            waits: waits_for(&replica, &limiter),
         };
         let admin_routes = admin::routes(admin, Arc::new([config.admin_token.clone()]), metrics);
         let gates = Gates { limiter, poison };
@@ -200,6 +197,15 @@ fn limiter(config: &Config, index: &IndexHandle, env: &Env) -> Limiter {
     Limiter::new(Arc::new(source), env.clock.clone())
 }
 
+/// What the last life of this node left. Tenants are served without it too.
+fn poison(config: &Config, env: &Env) -> Poison {
+    let dir = config.file.data.join("poison");
+    Poison::open(&dir, config.file.node, env.clock.clone()).unwrap_or_else(|error| {
+        tracing::error!(dir = %dir.display(), %error, "requests that end this process will not be recognised: nothing in flight is noted");
+        Poison::forgetful(config.file.node, env.clock.clone())
+    })
+}
+
 fn admin_identity(config: &Config) -> admin::Identity {
     admin::Identity {
         cell: config.file.cell.clone(),
@@ -242,8 +248,8 @@ pub async fn follow_membership(env: Env, replica: Replica, chunks: ChunkStore) {
     }
 }
 
-fn waits_for(replica: &Replica) -> health::Waits {
-    let replica = replica.clone();
+fn waits_for(replica: &Replica, limiter: &Limiter) -> health::Waits {
+    let (replica, limiter) = (replica.clone(), limiter.clone());
     Arc::new(move || {
         let status = replica.status();
         let mut waits = Vec::new();
@@ -255,6 +261,8 @@ fn waits_for(replica: &Replica) -> health::Waits {
             waits.push("a leader".to_owned());
         } else if !status.ready {
             waits.push("the index to catch up with what was committed when the node started".to_owned());
+        } else if status.members.len() > 1 && !limiter.is_settled() {
+            waits.push("what it may have lent of accounts' limits before it started to come back".to_owned());
         }
         waits
     })

@@ -43,6 +43,8 @@ pub const SECOND_TRY_AFTER_MAX: Duration = Duration::from_secs(3);
 const _: () = assert!(SECOND_TRY_AFTER_MAX.as_secs() < TRY_PATIENCE.as_secs());
 /// Tries of one request, whatever fails.
 pub const TRIES_MAX: u32 = 32;
+/// Tries of one request that may end with their connection. It may be the request that ends the nodes: a third does not get it.
+pub const LOST_MAX: u32 = 2;
 
 /// Retries a cell's requests earn: one for every ten.
 pub const RETRIES_PER_REQUEST: f64 = 0.1;

@@ -30,6 +30,7 @@ fn shown(refused: Refused) -> Quarantined {
         until: refused.until,
         scope: match refused.scope {
             Scope::Here => QuarantineScope::Node,
+            Scope::Alone => QuarantineScope::Alone,
             Scope::Cell => QuarantineScope::Cell,
         },
     }

@@ -87,10 +87,20 @@ impl Account {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// So many bytes have flowed.
-    pub fn charge(&mut self, bytes: Dimension, count: u64, nodes: u32, now: Instant) {
+    /// So many bytes have flowed, of which so many are paid for already.
+    pub fn charge(&mut self, bytes: Dimension, count: u64, prepaid: u64, nodes: u32, now: Instant) {
         self.counted[bytes.index()] += count;
-        self.refilled(bytes, nodes, now).0.charge(count);
+        self.refilled(bytes, nodes, now).0.charge(count.saturating_sub(prepaid));
+    }
+
+    /// Charges a body before it flows: of many that begin together each sees what the others will bring.
+    pub fn prepay(&mut self, count: u64, nodes: u32, now: Instant) {
+        self.refilled(Dimension::BytesIn, nodes, now).0.charge(count);
+    }
+
+    /// So much of a body that was paid for did not come.
+    pub fn refund(&mut self, count: u64, nodes: u32, now: Instant) {
+        self.refilled(Dimension::BytesIn, nodes, now).0.refund(count);
     }
 
     /// Per second, as of the last round.
@@ -127,7 +137,8 @@ impl Account {
                 }
             };
             let before = &mut self.demand[dimension.index()];
-            *before = u32::try_from((u64::from(*before) + now) / 2).unwrap_or(u32::MAX);
+            *before =
+                u32::try_from((u64::from(*before) + now + u64::from(now > u64::from(*before))) / 2).unwrap_or(u32::MAX);
         }
     }
 
@@ -215,13 +226,39 @@ mod tests {
         let now = Clock::system().now();
         let mut account = Account::new(limits(), 1, now);
         account.enter(Dimension::Writes, 1, now).expect("nothing is owed");
-        account.charge(Dimension::BytesIn, 4 << 20, 1, now);
+        account.charge(Dimension::BytesIn, 4 << 20, 0, 1, now);
         account.leave();
         let over = account.enter(Dimension::Writes, 1, now).expect_err("three seconds' worth is owed");
         assert_eq!((over.dimension, over.retry_after.as_secs()), (Dimension::BytesIn, 3));
         account.enter(Dimension::Reads, 1, now).expect("it reads");
         account.leave();
         account.enter(Dimension::Writes, 1, now + Duration::from_millis(3_001)).expect("it is paid off");
+    }
+
+    #[test]
+    fn a_body_that_is_paid_for_counts_once_and_what_did_not_come_is_given_back() {
+        let now = Clock::system().now();
+        let mut account = Account::new(limits(), 1, now);
+        account.prepay(4 << 20, 1, now);
+        let owed = |account: &mut Account| account.enter(Dimension::Writes, 1, now).expect_err("owed").retry_after;
+        assert_eq!(owed(&mut account).as_secs(), 3);
+        account.charge(Dimension::BytesIn, 1 << 20, 1 << 20, 1, now);
+        assert_eq!(owed(&mut account).as_secs(), 3, "it was paid for");
+        account.refund(3 << 20, 1, now);
+        assert!(account.enter(Dimension::Writes, 1, now).is_err(), "what flowed was all there is");
+        account.enter(Dimension::Writes, 1, now + Duration::from_millis(1)).expect("the rest came back");
+    }
+
+    #[test]
+    fn a_demand_of_one_is_told() {
+        let now = Clock::system().now();
+        let mut account = Account::new(limits(), 1, now);
+        account.enter(Dimension::Writes, 1, now).expect("within the burst");
+        account.leave();
+        account.close_round(Duration::from_secs(1));
+        assert_eq!(account.demand()[Dimension::Writes.index()], 1);
+        account.close_round(Duration::from_secs(1));
+        assert_eq!(account.demand()[Dimension::Writes.index()], 0);
     }
 
     #[test]

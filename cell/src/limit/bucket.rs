@@ -72,6 +72,11 @@ impl Bucket {
         self.tokens -= i128::from(tokens) * TOKEN;
     }
 
+    /// Gives back what was charged and did not flow. What does not fit is lost with the next refill.
+    pub fn refund(&mut self, tokens: u64) {
+        self.tokens += i128::from(tokens) * TOKEN;
+    }
+
     /// Nothing is left, and perhaps something is owed.
     pub fn is_empty(&self) -> bool {
         self.tokens <= 0

@@ -13,7 +13,7 @@ mod share;
 pub use account::Over;
 pub use share::Dimension;
 
-use crate::limits::{ACCOUNTS_ACTIVE_MAX, DEMANDS_PER_REPORT, LIMITS_LOOK, LOAN_LENT};
+use crate::limits::{ACCOUNTS_ACTIVE_MAX, DEMAND_BYTES, DEMANDS_PER_REPORT, LIMITS_LOOK, LOAN_LENT};
 use account::Account;
 use bulkhead_model::{AccountId, Limits, NodeId};
 use bulkhead_service::env::Clock;
@@ -68,17 +68,32 @@ impl Limiter {
         Self(Arc::new(Shared { clock, source, started, nodes: AtomicU32::new(1), table: Mutex::default() }))
     }
 
-    /// Lets a request in, or refuses it. What it uses is given back when the permit is dropped.
+    /// Lets a request in, or refuses it. What it uses is given back when the permit is dropped. A write is charged the `body` that it
+    /// says it brings.
     ///
     /// # Errors
     /// When the account is over a limit.
-    pub fn enter(&self, account: AccountId, class: Dimension) -> Result<Permit, Refused> {
-        self.look_up(account)?;
-        let (now, nodes) = (self.0.clock.now(), self.nodes());
-        let mut table = self.0.table.lock();
-        let entry = table.accounts.get_mut(&account).ok_or(Refused::TooManyAccounts)?;
-        entry.enter(class, nodes, now).map_err(Refused::Over)?;
-        Ok(Permit { limiter: self.clone(), account, weight: entry.limits.weight })
+    pub fn enter(&self, account: AccountId, class: Dimension, body: u64) -> Result<Permit, Refused> {
+        for _ in 0..2 {
+            self.look_up(account)?;
+            let (now, nodes) = (self.0.clock.now(), self.nodes());
+            let mut table = self.0.table.lock();
+            // A round that ended since may have forgotten it, as idle.
+            let Some(entry) = table.accounts.get_mut(&account) else { continue };
+            entry.enter(class, nodes, now).map_err(Refused::Over)?;
+            let prepaid = if class == Dimension::Writes { body } else { 0 };
+            if prepaid > 0 {
+                entry.prepay(prepaid, nodes, now);
+            }
+            let weight = entry.limits.weight;
+            return Ok(Permit { limiter: self.clone(), account, weight, prepaid: Mutex::new(prepaid) });
+        }
+        Err(Refused::TooManyAccounts)
+    }
+
+    /// All that it might have lent in an earlier life has come back.
+    pub fn is_settled(&self) -> bool {
+        self.0.clock.now() >= self.0.started + LOAN_LENT
     }
 
     /// Accounts of which count is kept.
@@ -196,16 +211,26 @@ fn wanted(
     nodes: u32,
     now: Instant,
 ) -> PerDimension {
-    let own = table.accounts.get(&account).map_or([0; DIMENSIONS], |entry| entry.wants());
+    let Some(entry) = table.accounts.get(&account) else { return [0; DIMENSIONS] };
+    let own = entry.wants();
     let fresh = table.heard.iter().filter(|(other, (at, _))| **other != peer && now < *at + LOAN_LENT);
     let others: Vec<PerDimension> = fresh.filter_map(|(_, (_, demands))| demands.get(&account).copied()).collect();
     let mut wanted = [0; DIMENSIONS];
     for dimension in Dimension::ALL {
         let at = dimension.index();
         let demands: Vec<u32> = std::iter::once(demand[at]).chain(others.iter().map(|other| other[at])).collect();
-        wanted[at] = share::lend(nodes, own[at], &demands).first().copied().unwrap_or(0);
+        let limit = entry.limits.get(dimension.limit()) / unit(dimension);
+        wanted[at] = share::lend(nodes, own[at], &demands, limit).first().copied().unwrap_or(0);
     }
     wanted
+}
+
+/// Of a limit, what one unit of demand for it is.
+fn unit(dimension: Dimension) -> u64 {
+    match dimension {
+        Dimension::BytesIn | Dimension::BytesOut => DEMAND_BYTES,
+        Dimension::Reads | Dimension::Writes | Dimension::Lists | Dimension::Deletes | Dimension::Concurrent => 1,
+    }
 }
 
 /// A request that was let in. Dropping it makes room for another.
@@ -213,6 +238,8 @@ pub struct Permit {
     limiter: Limiter,
     account: AccountId,
     weight: u64,
+    /// Bytes of the body that are charged and have not come.
+    prepaid: Mutex<u64>,
 }
 
 impl Permit {
@@ -223,26 +250,37 @@ impl Permit {
 
     /// So many bytes of the request's body came in.
     pub fn came(&self, bytes: u64) {
-        self.charge(Dimension::BytesIn, bytes);
+        let prepaid = {
+            let mut left = self.prepaid.lock();
+            let prepaid = bytes.min(*left);
+            *left -= prepaid;
+            prepaid
+        };
+        self.charge(Dimension::BytesIn, bytes, prepaid);
     }
 
     /// So many bytes of the answer went out.
     pub fn went(&self, bytes: u64) {
-        self.charge(Dimension::BytesOut, bytes);
+        self.charge(Dimension::BytesOut, bytes, 0);
     }
 
-    fn charge(&self, dimension: Dimension, bytes: u64) {
+    fn charge(&self, dimension: Dimension, bytes: u64, prepaid: u64) {
         let (now, nodes) = (self.limiter.0.clock.now(), self.limiter.nodes());
         if let Some(entry) = self.limiter.0.table.lock().accounts.get_mut(&self.account) {
-            entry.charge(dimension, bytes, nodes, now);
+            entry.charge(dimension, bytes, prepaid, nodes, now);
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let left = std::mem::take(self.prepaid.get_mut());
+        let (now, nodes) = (self.limiter.0.clock.now(), self.limiter.nodes());
         if let Some(entry) = self.limiter.0.table.lock().accounts.get_mut(&self.account) {
             entry.leave();
+            if left > 0 {
+                entry.refund(left, nodes, now);
+            }
         }
     }
 }

@@ -79,16 +79,27 @@ pub fn floor(nodes: u32) -> Share {
     equal(nodes) / LIMIT_FLOOR_PARTS
 }
 
-/// What a node with demand `own` should lend to each of the others of `nodes`, by their demands: so much that every node that
-/// lends what it should leaves each with the floor and with the rest by demand. Nothing while nobody wants anything.
-pub fn lend(nodes: u32, own: u32, others: &[u32]) -> Vec<Share> {
+/// What serves a demand for a limit of `limit`, and half as much again: demand is known a round late.
+fn need(demand: u32, limit: u64) -> u64 {
+    u64::from(WHOLE) * u64::from(demand) * 3 / limit.max(1).saturating_mul(2)
+}
+
+/// What a node with demand `own` should lend to each of the others of `nodes`, by their demands for a limit of `limit`. While all
+/// needs fit the limit, no more than what is needed and an equal part of the rest, so that each is left with something for traffic that
+/// moves there. Else so much that every node that lends what it should leaves each with the floor and with the rest by demand.
+pub fn lend(nodes: u32, own: u32, others: &[u32], limit: u64) -> Vec<Share> {
     let (equal, floor) = (u64::from(equal(nodes)), u64::from(floor(nodes)));
     let all = u64::from(own) + others.iter().map(|demand| u64::from(*demand)).sum::<u64>();
     if all == 0 {
         return vec![0; others.len()];
     }
+    let needed = others.iter().map(|demand| need(*demand, limit)).fold(need(own, limit), u64::saturating_add);
+    let rest = u64::from(WHOLE).checked_sub(needed).map(|rest| rest / u64::from(nodes.max(1)));
     let spread = (equal - floor) * u64::from(nodes.max(1));
-    let target = |demand: u32| floor + spread * u64::from(demand) / all;
+    let target = |demand: u32| match rest {
+        Some(rest) => (need(demand, limit) + rest).max(floor),
+        None => floor + spread * u64::from(demand) / all,
+    };
     let surplus = equal.saturating_sub(target(own));
     let missing: Vec<u64> = others.iter().map(|demand| target(*demand).saturating_sub(equal)).collect();
     let missing_in_all = missing.iter().sum::<u64>().max(1);
@@ -173,14 +184,14 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
-    /// What every node is left with when all lend what they should.
-    fn settled(demands: &[u32]) -> Vec<u32> {
+    /// What every node is left with of a limit when all lend what they should.
+    fn settled(demands: &[u32], limit: u64) -> Vec<u32> {
         let nodes = demands.len() as u32;
         let mut shares = vec![equal(nodes); demands.len()];
         for lender in 0..demands.len() {
             let others: Vec<usize> = (0..demands.len()).filter(|node| *node != lender).collect();
             let wants: Vec<u32> = others.iter().map(|node| demands[*node]).collect();
-            for (node, amount) in others.iter().zip(lend(nodes, demands[lender], &wants)) {
+            for (node, amount) in others.iter().zip(lend(nodes, demands[lender], &wants, limit)) {
                 shares[lender] -= amount;
                 shares[*node] += amount;
             }
@@ -190,11 +201,23 @@ mod tests {
 
     #[test]
     fn shares_follow_demand_above_a_floor() {
-        let near = |shares: Vec<u32>| shares.into_iter().map(|share| (share + 500) / 1_000).collect::<Vec<_>>();
-        assert_eq!(near(settled(&[0, 0, 0])), [333, 333, 333]);
-        assert_eq!(near(settled(&[50, 50, 50])), [333, 333, 333]);
-        assert_eq!(near(settled(&[100, 0, 0])), [933, 33, 33]);
-        assert_eq!(near(settled(&[300, 100, 0])), [708, 258, 33]);
+        assert_eq!(thousandths(&[0, 0, 0], 100), [333, 333, 333]);
+        assert_eq!(thousandths(&[50, 50, 50], 100), [333, 333, 333]);
+        assert_eq!(thousandths(&[100, 0, 0], 100), [933, 33, 33]);
+        assert_eq!(thousandths(&[300, 100, 0], 100), [708, 258, 33]);
+    }
+
+    fn thousandths(demands: &[u32], limit: u64) -> Vec<u32> {
+        settled(demands, limit).into_iter().map(|share| (share + 500) / 1_000).collect()
+    }
+
+    #[test]
+    fn a_low_demand_at_one_node_leaves_the_others_near_their_part() {
+        assert_eq!(thousandths(&[5, 0, 0], 100), [383, 308, 308]);
+        assert_eq!(thousandths(&[40, 0, 0], 100), [733, 133, 133]);
+        assert_eq!(thousandths(&[20, 20, 20], 100), [333, 333, 333]);
+        // What is left over is less than the floor.
+        assert_eq!(thousandths(&[66, 0, 0], 100), [933, 33, 33]);
     }
 
     #[test]
@@ -254,7 +277,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_shares_of_all_nodes_are_never_more_than_the_whole(steps in prop::collection::vec(step(), 1..200)) {
+        fn the_shares_of_all_nodes_are_never_more_than_the_whole(
+            steps in prop::collection::vec(step(), 1..200),
+            limit in 1u64..4_000,
+        ) {
             let mut now = Clock::system().now();
             let mut ledgers = vec![Ledger::default(); 3];
             let mut demands = [0u32; 3];
@@ -268,7 +294,7 @@ mod tests {
                         let others: Vec<usize> = (0..3).filter(|node| *node != to).collect();
                         let wants: Vec<u32> = others.iter().map(|node| demands[*node]).collect();
                         let place = others.iter().position(|node| *node == from).expect("another");
-                        let wanted = [lend(3, demands[to], &wants)[place]; DIMENSIONS];
+                        let wanted = [lend(3, demands[to], &wants, limit)[place]; DIMENSIONS];
                         let lent = ledgers[to].lend(NodeId(from as u64), wanted, 3, now);
                         if let Some(after) = answered_after {
                             answers.push((now + Duration::from_millis(after), from, to, lent, now));
@@ -289,8 +315,9 @@ mod tests {
         #[test]
         fn nobody_is_left_with_less_than_the_floor_or_the_whole_with_more_than_it_is(
             demands in prop::collection::vec(0u32..1_000_000, 1..12),
+            limit in 1u64..20_000_000,
         ) {
-            let shares = settled(&demands);
+            let shares = settled(&demands, limit);
             prop_assert!(shares.iter().map(|share| u64::from(*share)).sum::<u64>() <= u64::from(WHOLE));
             prop_assert!(shares.iter().all(|share| *share >= floor(demands.len() as u32)));
         }

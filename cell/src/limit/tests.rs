@@ -47,7 +47,7 @@ impl Cell {
             for (node, limiter) in self.nodes.iter().enumerate() {
                 let due = per_second[node] * (step + 1) / STEPS - per_second[node] * step / STEPS;
                 passed[node] +=
-                    (0..due).filter(|_| limiter.enter(account(1), Dimension::Writes).is_ok()).count() as u64;
+                    (0..due).filter(|_| limiter.enter(account(1), Dimension::Writes, 0).is_ok()).count() as u64;
             }
             tokio::time::advance(Duration::from_millis(1_000 / STEPS)).await;
             if step % STEPS == STEPS - 1 {
@@ -102,32 +102,45 @@ async fn one_account_s_excess_is_no_other_s() {
     let cell = Cell::of(3, fifty()).await;
     cell.offer(&[500, 500, 500], 2).await;
     for limiter in &cell.nodes {
-        assert!((0..10).any(|_| limiter.enter(account(1), Dimension::Writes).is_err()));
-        assert!(limiter.enter(account(2), Dimension::Writes).is_ok());
+        assert!((0..10).any(|_| limiter.enter(account(1), Dimension::Writes, 0).is_err()));
+        assert!(limiter.enter(account(2), Dimension::Writes, 0).is_ok());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn uploads_that_begin_together_are_charged_before_they_flow() {
+    let cell = Cell::of(1, Limits { bytes_in: 1 << 20, ..Limits::default() }).await;
+    let enter = || cell.nodes[0].enter(account(1), Dimension::Writes, 4 << 20);
+    let first = enter().expect("nothing is owed");
+    assert!(enter().is_err(), "the first will bring four seconds' worth");
+    first.came(1 << 20);
+    drop(first);
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert!(enter().is_ok(), "what did not come is given back");
 }
 
 #[tokio::test(start_paused = true)]
 async fn accounts_that_are_idle_leave_and_the_table_is_bounded() {
     let cell = Cell::of(1, fifty()).await;
     for n in 0..ACCOUNTS_ACTIVE_MAX as u64 {
-        assert!(cell.nodes[0].enter(account(n), Dimension::Reads).is_ok());
+        assert!(cell.nodes[0].enter(account(n), Dimension::Reads, 0).is_ok());
     }
     let another = account(ACCOUNTS_ACTIVE_MAX as u64);
-    assert_eq!(cell.nodes[0].enter(another, Dimension::Reads).err(), Some(Refused::TooManyAccounts));
+    assert_eq!(cell.nodes[0].enter(another, Dimension::Reads, 0).err(), Some(Refused::TooManyAccounts));
     for _ in 0..12 {
         tokio::time::advance(Duration::from_secs(1)).await;
         cell.exchange();
     }
     assert_eq!(cell.nodes[0].active(), 0);
-    assert!(cell.nodes[0].enter(another, Dimension::Reads).is_ok());
+    assert!(cell.nodes[0].enter(another, Dimension::Reads, 0).is_ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_node_that_has_just_begun_takes_only_what_it_never_lends() {
     let limiter = Limiter::new(Arc::new(|_| fifty()), Clock::system());
     limiter.0.nodes.store(3, Ordering::Relaxed);
-    let passed = |limiter: &Limiter| (0..100).filter(|_| limiter.enter(account(1), Dimension::Writes).is_ok()).count();
+    let passed =
+        |limiter: &Limiter| (0..100).filter(|_| limiter.enter(account(1), Dimension::Writes, 0).is_ok()).count();
     assert!(passed(&limiter) <= 2, "a floor of 3% of 50");
     tokio::time::advance(LOAN_LENT + Duration::from_secs(1)).await;
     assert!((16..=17).contains(&passed(&limiter)), "a third of 50");

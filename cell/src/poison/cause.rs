@@ -6,8 +6,11 @@
 use std::{
     fs::{File, OpenOptions},
     io,
-    path::{Path, PathBuf},
+    path::Path,
 };
+
+/// The file that holds the last known count.
+const KILLS: &str = "memory-kills";
 
 /// The count of the machine's out-of-memory kills, and which run of the machine it is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +24,7 @@ struct Kills {
 /// # Errors
 /// When a file cannot be read or written, or the signal is not to be had.
 pub fn arm(dir: &Path) -> io::Result<bool> {
-    let (aborted, kills) = (dir.join("aborted"), dir.join("memory-kills"));
+    let (aborted, kills) = (dir.join("aborted"), dir.join(KILLS));
     let ended_itself = std::fs::metadata(&aborted).is_ok_and(|file| file.len() > 0);
     let (before, now) = (Kills::saved(&kills), Kills::now());
     let out_of_memory = match (&before, &now) {
@@ -29,11 +32,24 @@ pub fn arm(dir: &Path) -> io::Result<bool> {
         (None, _) | (_, None) => false,
     };
     if let Some(now) = now {
-        std::fs::write(&kills, format!("{} {}", now.boot, now.count))?;
+        now.save(&kills)?;
     }
     let mark: File = OpenOptions::new().create(true).write(true).truncate(true).open(&aborted)?;
     mark_aborts(mark)?;
     Ok(ended_itself || out_of_memory)
+}
+
+/// Remembers how often the machine has killed for want of memory so far: while this process lives, it was others that were killed, and
+/// a later end of this one from outside is not to be taken for theirs.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn remember(dir: &Path) -> io::Result<()> {
+    let kills = dir.join(KILLS);
+    match Kills::now() {
+        Some(now) if Kills::saved(&kills).as_ref() != Some(&now) => now.save(&kills),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Has one byte written into `mark` when the process aborts.
@@ -50,9 +66,13 @@ impl Kills {
         Some(Self { boot, count })
     }
 
-    fn saved(file: &PathBuf) -> Option<Self> {
+    fn saved(file: &Path) -> Option<Self> {
         let text = std::fs::read_to_string(file).ok()?;
         let (boot, count) = text.split_once(' ')?;
         Some(Self { boot: boot.to_owned(), count: count.trim().parse().ok()? })
+    }
+
+    fn save(&self, file: &Path) -> io::Result<()> {
+        std::fs::write(file, format!("{} {}", self.boot, self.count))
     }
 }

@@ -76,6 +76,7 @@ pub async fn run(poison: Poison, replica: Replica, client: Client, env: Env) {
     loop {
         round(&poison, &replica, &client).await;
         poison.pass_time(env.clock.wall());
+        poison.remember_kills();
         let quiet = poison.known() == Known::default() && env.clock.now() > begun + DEATHS_YOUNG;
         let pause = if quiet { DEATHS_ROUND_QUIET } else { DEATHS_ROUND };
         if stopping.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {

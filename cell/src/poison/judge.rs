@@ -1,11 +1,15 @@
 //! What is concluded from nodes that died: which requests are refused, where, and until when. Pure.
 //!
 //! A node that ended itself refuses what was in flight then, for a while, and says that it did not execute it: another node does,
-//! and what is innocent is served there. What was in flight at two such deaths is refused by every node. So a poison request ends
-//! a node once, and the next one once, and then no more. Whatever is executed and does no harm is no suspect any more.
+//! and what is innocent is served there. What was in flight at two such deaths, more often than anything else, is refused by every
+//! node. Where several were there as often, one of them is guilty and the others are not: each node executes them one at a time, so
+//! that the innocent clear themselves and the next death names one. Whatever is executed and does no harm is no suspect any more.
 
 use super::shape::Shape;
-use crate::limits::{DEATHS_KEPT_MAX, DEATHS_OF_A_KIND, LIFTED_MAX, QUARANTINE, SHAPES_PER_DEATH_MAX, SUSPICION};
+use crate::limits::{
+    DEATHS_KEPT_MAX, DEATHS_OF_A_KIND, DEATHS_OF_A_REQUEST, LIFTED_MAX, QUARANTINE, SHAPES_PER_DEATH_MAX,
+    SUSPECT_NODES_MAX, SUSPICION,
+};
 use bulkhead_model::{AccountId, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +48,8 @@ pub struct Refused {
 pub enum Scope {
     /// On the node that died: others may execute it.
     Here,
+    /// Nowhere, but each node executes one such request at a time.
+    Alone,
     /// On every node of the cell.
     Cell,
 }
@@ -85,26 +91,35 @@ impl Known {
 
     /// Everything that some death speaks against.
     pub fn suspects(&self) -> BTreeSet<u64> {
-        let against = |hash: fn(&Shape) -> u64| tally(self.deaths.iter(), &self.lifted, move |shape| Some(hash(shape)));
+        let all: Vec<&Death> = self.deaths.iter().collect();
+        let against = |hash: fn(&Shape) -> u64| tally(&all, &self.lifted, move |shape| Some(hash(shape)));
         against(|shape| shape.exact).into_keys().chain(against(|shape| shape.kind).into_keys()).collect()
     }
 
     /// What `node` refuses at `now`.
     pub fn judge(&self, node: NodeId, now: Timestamp) -> Vec<Refused> {
         let mut refused: BTreeMap<u64, Refused> = BTreeMap::new();
-        let recent = || self.deaths.iter().filter(|death| now < death.at.plus(QUARANTINE));
-        let exact = tally(recent(), &self.lifted, |shape| Some(shape.exact));
+        let mut unexplained: Vec<&Death> = self.deaths.iter().filter(|death| now < death.at.plus(QUARANTINE)).collect();
+        let exact_of = |deaths: &[&Death]| tally(deaths, &self.lifted, |shape| Some(shape.exact));
+        let mut exact = exact_of(&unexplained);
+        // A culprit explains its deaths: they speak against nothing else any more.
+        while let Some(found) = culprit(&exact) {
+            unexplained.retain(|death| !speaks_against(death, found.hash, &self.lifted));
+            refused.insert(found.hash, found);
+            exact = exact_of(&unexplained);
+        }
         for (hash, seen) in &exact {
-            if seen.deaths >= 2 {
-                refused.insert(*hash, seen.refused(*hash, Scope::Cell, QUARANTINE));
-            } else if seen.nodes.contains(&node) && now < seen.last.plus(SUSPICION) {
+            let died_lately = seen.nodes.contains(&node) && now < seen.last.plus(SUSPICION);
+            let is_often = seen.deaths >= DEATHS_OF_A_REQUEST;
+            if died_lately && (!is_often || seen.nodes.len() < SUSPECT_NODES_MAX) {
                 refused.insert(*hash, seen.refused(*hash, Scope::Here, SUSPICION));
+            } else if is_often {
+                refused.insert(*hash, seen.refused(*hash, Scope::Alone, QUARANTINE));
             }
         }
-        // What is refused already explains its deaths. Of the rest, one kind that was in flight every time is the cause; of several, one
-        // may be somebody's ordinary work.
-        let explained = |shape: &Shape| exact.get(&shape.exact).is_some_and(|seen| seen.deaths >= 2);
-        let kinds = tally(recent(), &self.lifted, |shape| (!explained(shape)).then_some(shape.kind));
+        // Of the rest, one kind that was in flight every time is the cause; of several, one may be somebody's ordinary work.
+        let known = |shape: &Shape| exact.get(&shape.exact).is_some_and(|seen| seen.deaths >= DEATHS_OF_A_REQUEST);
+        let kinds = tally(&unexplained, &self.lifted, |shape| (!known(shape)).then_some(shape.kind));
         let mut common = kinds.iter().filter(|(_, seen)| seen.deaths as usize >= DEATHS_OF_A_KIND);
         if let (Some((hash, seen)), None) = (common.next(), common.next()) {
             refused.insert(*hash, seen.refused(*hash, Scope::Cell, QUARANTINE));
@@ -129,18 +144,29 @@ impl Seen {
     }
 }
 
-fn tally<'d>(
-    deaths: impl Iterator<Item = &'d Death>,
-    lifted: &[(u64, Timestamp)],
-    hash: impl Fn(&Shape) -> Option<u64>,
-) -> BTreeMap<u64, Seen> {
+/// The one request that was in flight more often than any other, and often enough.
+fn culprit(exact: &BTreeMap<u64, Seen>) -> Option<Refused> {
+    let most = exact.values().map(|seen| seen.deaths).max().filter(|most| *most >= DEATHS_OF_A_REQUEST)?;
+    let mut with_most = exact.iter().filter(|(_, seen)| seen.deaths == most);
+    let (hash, seen) = with_most.next()?;
+    with_most.next().is_none().then(|| seen.refused(*hash, Scope::Cell, QUARANTINE))
+}
+
+/// The request was in flight, and was not let go of since.
+fn speaks_against(death: &Death, exact: u64, lifted: &[(u64, Timestamp)]) -> bool {
+    let is_lifted = || lifted.iter().any(|(of, at)| *of == exact && *at >= death.at);
+    death.shapes.iter().any(|shape| shape.exact == exact) && !is_lifted()
+}
+
+fn tally(deaths: &[&Death], lifted: &[(u64, Timestamp)], hash: impl Fn(&Shape) -> Option<u64>) -> BTreeMap<u64, Seen> {
+    let lifted: BTreeMap<u64, Timestamp> = lifted.iter().copied().collect();
     let mut seen: BTreeMap<u64, Seen> = BTreeMap::new();
     for death in deaths {
         let mut here = BTreeSet::new();
         for shape in &death.shapes {
             let Some(hash) = hash(shape) else { continue };
-            let is_lifted = lifted.iter().any(|(of, at)| (*of == hash || *of == shape.exact) && *at >= death.at);
-            if is_lifted || !here.insert(hash) {
+            let is_lifted = |of: u64| lifted.get(&of).is_some_and(|at| *at >= death.at);
+            if is_lifted(hash) || is_lifted(shape.exact) || !here.insert(hash) {
                 continue;
             }
             let entry = seen.entry(hash).or_insert_with(|| Seen {
@@ -203,6 +229,48 @@ mod tests {
     }
 
     #[test]
+    fn of_several_that_were_there_as_often_each_is_executed_alone_until_one_is_known() {
+        let mut known = known(&[death(1, 0, &[(11, 100), (12, 200)]), death(2, 5, &[(11, 100), (12, 200), (13, 300)])]);
+        assert_eq!(refused(&known, 3, 10), [(11, Scope::Alone), (12, Scope::Alone)]);
+        // Where it has just ended a node it is left to the others.
+        assert_eq!(refused(&known, 1, 10), [(11, Scope::Here), (12, Scope::Here)]);
+        assert_eq!(refused(&known, 1, 70), [(11, Scope::Alone), (12, Scope::Alone)]);
+        let mut innocent_is_cleared = known.clone();
+        innocent_is_cleared.lift(12, Timestamp(START.0 + 6_000));
+        assert_eq!(refused(&innocent_is_cleared, 3, 10), [(11, Scope::Cell)]);
+        // Or the poison was executed first.
+        known.deaths.push(death(3, 8, &[(11, 100)]));
+        for node in 1..=4 {
+            assert_eq!(refused(&known, node, 10)[0], (11, Scope::Cell), "node {node}");
+        }
+        assert_eq!(refused(&known, 4, 10), [(11, Scope::Cell)], "the innocent are explained");
+    }
+
+    #[test]
+    fn what_was_there_at_the_deaths_of_many_nodes_is_refused_by_none_but_executed_alone() {
+        let three = [1, 2, 3].map(|node| death(node, node, &[(11, 100), (12, 200)]));
+        for node in 1..=3 {
+            assert_eq!(refused(&known(&three), node, 10), [(11, Scope::Alone), (12, Scope::Alone)]);
+        }
+    }
+
+    #[test]
+    fn two_poisons_are_both_found() {
+        let known = known(&[
+            death(1, 0, &[(11, 100)]),
+            death(2, 1, &[(11, 100), (12, 200)]),
+            death(3, 2, &[(11, 100)]),
+            death(4, 3, &[(12, 200)]),
+            death(5, 4, &[(12, 200), (13, 300)]),
+        ]);
+        // As often until one more death, or until one of them is executed alone.
+        assert_eq!(refused(&known, 9, 5), [(11, Scope::Alone), (12, Scope::Alone)]);
+        let mut later = known.clone();
+        later.deaths.push(death(6, 5, &[(12, 200)]));
+        assert_eq!(refused(&later, 9, 6), [(11, Scope::Cell), (12, Scope::Cell)]);
+    }
+
+    #[test]
     fn a_poison_that_changes_its_key_is_recognised_by_its_kind_unless_others_were_always_there_too() {
         let three =
             [death(1, 0, &[(11, 100), (12, 200)]), death(2, 5, &[(21, 100)]), death(3, 9, &[(31, 100), (32, 300)])];
@@ -237,7 +305,7 @@ mod tests {
         let many: Vec<Death> = (0..100).map(|n| death(2, n, &[(n, n)])).collect();
         let mut large = death(3, 200, &[]);
         large.shapes = (0..1_000).map(|n| shape(1, n, n)).collect();
-        let lifted = (0..1_000).map(|n| (n, START)).collect();
+        let lifted = (0..3_000).map(|n| (n, START)).collect();
         let deaths = many.into_iter().chain([large]).collect();
         assert!(known.merge(Known { deaths, lifted }, START));
         assert_eq!((known.deaths.len(), known.lifted.len()), (DEATHS_KEPT_MAX, LIFTED_MAX));

@@ -25,8 +25,12 @@ use std::{
     collections::{BTreeSet, HashMap},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a node knows of poison. Cheap to clone.
 #[derive(Clone)]
@@ -35,25 +39,48 @@ pub struct Poison(Arc<Shared>);
 struct Shared {
     node: NodeId,
     clock: Clock,
-    slots: Arc<Slots>,
-    /// Where what is known is kept over a restart.
-    file: PathBuf,
+    /// What outlives the process; `None` when it cannot be had.
+    memory: Option<Memory>,
     known: Mutex<Known>,
+    /// For whom is executed alone.
+    alone: Arc<Semaphore>,
     /// By hash. Read for each request, and hardly ever changed.
     refused: ArcSwap<HashMap<u64, Refused>>,
     /// What some death speaks against: to be cleared of it by being executed.
     suspects: ArcSwap<BTreeSet<u64>>,
 }
 
-/// A request that is being executed. Dropping it says that it did not end the process.
+/// The files of a node.
+struct Memory {
+    dir: PathBuf,
+    slots: Arc<Slots>,
+    /// Held while what is known is written: of two that do so, the later one has the later state.
+    saving: Mutex<()>,
+}
+
+/// A request that is being executed, as long as this is here.
 pub struct Ticket {
     poison: Poison,
     hashes: [u64; 2],
+    /// It was executed, and the process lives.
+    harmless: AtomicBool,
     _noted: Option<Noted>,
+    _alone: Option<OwnedSemaphorePermit>,
+}
+
+impl Ticket {
+    /// Its answer went out whole. Without this the request may have been refused or given up before anything was executed, and stays
+    /// suspected of what it was suspected of.
+    pub fn executed(&self) {
+        self.harmless.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        if !*self.harmless.get_mut() {
+            return;
+        }
         let suspects = self.poison.0.suspects.load();
         if !suspects.is_empty() {
             self.poison.clear(self.hashes.into_iter().filter(|hash| suspects.contains(hash)).collect());
@@ -70,23 +97,32 @@ impl Poison {
         std::fs::create_dir_all(dir)?;
         let (slots, left) = Slots::open(&dir.join("in-flight"))?;
         let ended_itself = cause::arm(dir)?;
-        let poison = Self::new(slots, dir.join("deaths.json"), node, clock);
+        let poison = Self::remembering(slots, dir, node, clock);
         if ended_itself && !left.is_empty() {
             poison.died(left);
         }
         Ok(poison)
     }
 
-    fn new(slots: Slots, file: PathBuf, node: NodeId, clock: Clock) -> Self {
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
+    /// One that notes nothing and keeps nothing over a restart: what other nodes tell it holds here too.
+    pub fn forgetful(node: NodeId, clock: Clock) -> Self {
+        Self::new(None, Known::default(), node, clock)
+    }
+
+    fn remembering(slots: Slots, dir: &Path, node: NodeId, clock: Clock) -> Self {
+        let memory = Memory { dir: dir.to_owned(), slots: Arc::new(slots), saving: Mutex::new(()) };
+        let text = std::fs::read_to_string(memory.file()).unwrap_or_default();
         // A hint: without it a poison request may end this node once more.
-        let known = Mutex::new(serde_json::from_str(&text).unwrap_or_default());
+        Self::new(Some(memory), serde_json::from_str(&text).unwrap_or_default(), node, clock)
+    }
+
+    fn new(memory: Option<Memory>, known: Known, node: NodeId, clock: Clock) -> Self {
         let shared = Shared {
             node,
             clock,
-            slots: Arc::new(slots),
-            file,
-            known,
+            memory,
+            known: Mutex::new(known),
+            alone: Arc::new(Semaphore::new(1)),
             refused: ArcSwap::default(),
             suspects: ArcSwap::default(),
         };
@@ -107,21 +143,29 @@ impl Poison {
         self.merge(Known { deaths: vec![death], lifted: Vec::new() });
     }
 
-    /// Notes that a request is about to be executed.
+    /// Notes that a request is about to be executed. One that is to be executed alone is so as long as its ticket is there.
     ///
     /// # Errors
-    /// When it is refused.
+    /// When it is refused, or is to be executed alone and another is.
     pub fn enter(&self, shape: &Shape) -> Result<Ticket, Refused> {
         let now = self.0.clock.wall();
         let refused = self.0.refused.load();
         let found = || refused.get(&shape.exact).or_else(|| refused.get(&shape.kind));
+        let mut alone = None;
         if let Some(refused) = (!refused.is_empty()).then(found).flatten()
             && now < refused.until
         {
-            return Err(refused.clone());
+            alone = match refused.scope {
+                Scope::Here | Scope::Cell => None,
+                Scope::Alone => Arc::clone(&self.0.alone).try_acquire_owned().ok(),
+            };
+            if alone.is_none() {
+                return Err(refused.clone());
+            }
         }
+        let noted = self.0.memory.as_ref().and_then(|memory| memory.slots.note(shape));
         let hashes = [shape.exact, shape.kind];
-        Ok(Ticket { poison: self.clone(), hashes, _noted: self.0.slots.note(shape) })
+        Ok(Ticket { poison: self.clone(), hashes, harmless: AtomicBool::new(false), _noted: noted, _alone: alone })
     }
 
     /// What this node refuses now.
@@ -189,11 +233,29 @@ impl Poison {
 
     /// Survives the process, and need not survive the machine.
     fn save(&self) {
+        let Some(memory) = &self.0.memory else { return };
+        let _saving = memory.saving.lock();
         let text = serde_json::to_string(&self.known()).expect("numbers and strings");
-        let new = self.0.file.with_extension("new");
-        if let Err(error) = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &self.0.file)) {
+        let file = memory.file();
+        let new = file.with_extension("new");
+        if let Err(error) = std::fs::write(&new, text).and_then(|()| std::fs::rename(&new, &file)) {
             tracing::warn!(%error, "what is known of deaths is not kept over a restart");
         }
+    }
+
+    /// Remembers what the machine has killed so far: it was not this process.
+    fn remember_kills(&self) {
+        let Some(memory) = &self.0.memory else { return };
+        if let Err(error) = cause::remember(&memory.dir) {
+            tracing::debug!(%error, "what the machine has killed is not remembered");
+        }
+    }
+}
+
+impl Memory {
+    /// Where what is known is kept over a restart.
+    fn file(&self) -> PathBuf {
+        self.dir.join("deaths.json")
     }
 }
 
@@ -214,7 +276,7 @@ mod tests {
     /// A process of a node; `open` is its next life.
     fn open(dir: &TempDir, node: u64, clock: &Clock, died: bool) -> Poison {
         let (slots, left) = Slots::open(&dir.path().join("in-flight")).expect("writable");
-        let poison = Poison::new(slots, dir.path().join("deaths.json"), NodeId(node), clock.clone());
+        let poison = Poison::remembering(slots, dir.path(), NodeId(node), clock.clone());
         if died && !left.is_empty() {
             poison.died(left);
         }
@@ -225,8 +287,14 @@ mod tests {
         TempDir::new().expect("a temporary directory")
     }
 
+    /// What a request meets that is not executed then.
     fn scope(poison: &Poison, exact: u64) -> Option<Scope> {
         poison.enter(&shape(exact)).err().map(|refused| refused.scope)
+    }
+
+    /// It is executed and does no harm.
+    fn execute(poison: &Poison, exact: u64) {
+        poison.enter(&shape(exact)).expect("it is not refused").executed();
     }
 
     #[test]
@@ -239,7 +307,7 @@ mod tests {
 
         let second = open(&dirs[1], 2, &clock, false);
         second.merge(first.known());
-        assert_eq!(scope(&second, 2), None, "the innocent request is served elsewhere");
+        execute(&second, 2);
         let _gone = ManuallyDrop::new(second.enter(&shape(1)).ok());
         clock.set_wall(START.plus(Duration::from_secs(5)));
         let second = open(&dirs[1], 2, &clock, true);
@@ -262,7 +330,7 @@ mod tests {
         let first = open(&dirs[0], 1, &clock, false);
         let death = |node, at| Death { node: NodeId(node), at, shapes: vec![shape(1)] };
         first.merge(Known { deaths: vec![death(2, START)], lifted: Vec::new() });
-        assert_eq!(scope(&first, 1), None, "it is executed here");
+        execute(&first, 1);
         let later = START.plus(Duration::from_secs(5));
         clock.set_wall(later);
         first.merge(Known { deaths: vec![death(3, later)], lifted: Vec::new() });
@@ -270,6 +338,42 @@ mod tests {
         let second = open(&dirs[1], 2, &clock, false);
         second.merge(first.known());
         assert_eq!(scope(&second, 1), None);
+    }
+
+    #[test]
+    fn what_was_not_executed_stays_suspected() {
+        let (clock, dir) = (Clock::manual(START), dir());
+        let node = open(&dir, 1, &clock, false);
+        let death = |node, at| Death { node: NodeId(node), at, shapes: vec![shape(1)] };
+        node.merge(Known { deaths: vec![death(2, START)], lifted: Vec::new() });
+        drop(node.enter(&shape(1)).expect("it may be executed here"));
+        node.merge(Known { deaths: vec![death(3, START)], lifted: Vec::new() });
+        assert_eq!(scope(&node, 1), Some(Scope::Cell), "a refusal after that has cleared nobody");
+    }
+
+    #[test]
+    fn suspects_are_executed_one_at_a_time_and_clear_themselves() {
+        let (clock, dir) = (Clock::manual(START), dir());
+        let node = open(&dir, 1, &clock, false);
+        let shape = |exact| Shape { kind: 70 + exact, ..shape(exact) };
+        let deaths = [2, 3].map(|node| Death { node: NodeId(node), at: START, shapes: vec![shape(1), shape(2)] });
+        node.merge(Known { deaths: deaths.to_vec(), lifted: Vec::new() });
+        let first = node.enter(&shape(1)).expect("the first is executed");
+        let second = node.enter(&shape(2)).err().expect("alone");
+        assert_eq!(second.scope, Scope::Alone);
+        drop(node.enter(&shape(3)).expect("who is no suspect is served beside it"));
+        first.executed();
+        drop(first);
+        assert_eq!(node.enter(&shape(2)).err().expect("it is the cause").scope, Scope::Cell);
+        assert!(node.enter(&shape(1)).is_ok());
+    }
+
+    #[test]
+    fn a_node_without_memory_heeds_what_others_tell_it() {
+        let node = Poison::forgetful(NodeId(1), Clock::manual(START));
+        let deaths = [2, 3].map(|node| Death { node: NodeId(node), at: START, shapes: vec![shape(1)] });
+        node.merge(Known { deaths: deaths.to_vec(), lifted: Vec::new() });
+        assert_eq!((scope(&node, 1), scope(&node, 2)), (Some(Scope::Cell), None));
     }
 
     #[test]

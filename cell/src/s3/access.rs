@@ -90,7 +90,7 @@ impl S3Access for Access {
                 return Err(s3_error!(InvalidRequest, "Missing required header for this request: Content-MD5"));
             }
             let pass = self.admit(&request, op, *signer, &declared).await?;
-            return pass.intake(false, request.body.read_document(op, &stated, &self.documents)).await;
+            return pass.intake(false, request.body.read_document(op, &stated, *signer, &self.documents)).await;
         }
         self.admit(&request, op, *signer, &declared).await?;
         Ok(())

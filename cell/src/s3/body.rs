@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     limit::Permit,
-    limits::{DISCARD_PATIENCE, DISCARDED_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, WEIGHT_NORMAL},
+    limits::{DISCARD_PATIENCE, DISCARDED_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_PATIENCE, WEIGHT_NORMAL},
     ops::body::{Body, BodyError, BodyStream},
 };
+use bulkhead_model::AccountId;
 use bulkhead_service::http::BodyError as ConnectionError;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
@@ -134,14 +135,31 @@ impl Slot {
     /// Reads the whole body as a document, verifies what the headers state about it, and parks it again for s3s.
     ///
     /// # Errors
-    /// When the body is too large, has too many items, stops short, or is not what the headers say, and when the node holds too many.
-    pub async fn read_document(&self, op: S3Op, stated: &Stated, documents: &Documents) -> S3Result<()> {
+    /// When the body is too large, has too many items, stops short, comes too slowly, or is not what the headers say, and when the node or
+    /// the account holds too many.
+    pub async fn read_document(
+        &self,
+        op: S3Op,
+        stated: &Stated,
+        account: AccountId,
+        documents: &Documents,
+    ) -> S3Result<()> {
         if stated.framing != Framing::Plain {
             return Err(s3s::s3_error!(NotImplemented, "A document cannot be sent as aws-chunked."));
         }
         if stated.len.is_some_and(|len| len > DOCUMENT_BYTES_MAX as u64) {
             return Err(too_large());
         }
+        let read = tokio::time::timeout(DOCUMENT_PATIENCE, self.collect(account, documents)).await;
+        let document = read.map_err(|_| error::respond(BodyError::TooSlow.into()))??;
+        check_items(op, &document)?;
+        stated.verify_document(&document).map_err(error::respond)?;
+        *self.body.lock() = Some(Full::new(document.freeze()).map_err(|never| match never {}).boxed_unsync());
+        Ok(())
+    }
+
+    /// All of the body, as far as there is room for it.
+    async fn collect(&self, account: AccountId, documents: &Documents) -> S3Result<BytesMut> {
         let mut document = BytesMut::new();
         let mut frames = std::pin::pin!(self.clone().into_frames());
         while let Some(frame) = frames.next().await {
@@ -149,13 +167,10 @@ impl Slot {
             if document.len() + frame.len() > DOCUMENT_BYTES_MAX {
                 return Err(too_large());
             }
-            documents.take(frame.len(), &self.document)?;
+            documents.take(account, frame.len(), &self.document)?;
             document.extend_from_slice(&frame);
         }
-        check_items(op, &document)?;
-        stated.verify_document(&document).map_err(error::respond)?;
-        *self.body.lock() = Some(Full::new(document.freeze()).map_err(|never| match never {}).boxed_unsync());
-        Ok(())
+        Ok(document)
     }
 
     /// The body as an object's bytes, decoded, with what the headers (and in the end the trailer) state about them.

@@ -1,46 +1,85 @@
-//! The bounds on XML documents in requests: how many bytes of them a node holds at a time, and how many items one may have.
+//! The bounds on XML documents in requests: how many bytes of them a node holds at a time, how many of these are one account's, and how
+//! many items one may have.
 //!
 //! s3s makes a value of each item before anyone counts them, and a value is twenty times as large as the shortest item: so items are
 //! counted in the bytes, before s3s sees them. Nesting costs nothing there: what the schema does not have is skipped
 //! without recursion, and entities are not expanded.
 
-use super::calls::S3Op;
-use crate::limits::{DELETE_KEYS_MAX, DOCUMENTS_BYTES_MAX, PART_NUMBER_MAX};
+use super::{calls::S3Op, error::respond};
+use crate::{
+    limits::{DELETE_KEYS_MAX, DOCUMENTS_BYTES_MAX, DOCUMENTS_OF_ACCOUNT_BYTES_MAX, PART_NUMBER_MAX},
+    ops::OpError,
+};
+use bulkhead_model::AccountId;
 use parking_lot::Mutex;
 use s3s::{S3Result, s3_error};
-use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::{collections::HashMap, sync::Arc};
 
 /// The room for documents on a node. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Documents(Arc<Semaphore>);
+#[derive(Debug, Clone, Default)]
+pub struct Documents(Arc<Mutex<Room>>);
 
-/// What one document holds of it, until its request is over.
+/// Bytes that are held, in all and by each account that holds any.
 #[derive(Debug, Default)]
-pub struct Held(Mutex<Option<OwnedSemaphorePermit>>);
+struct Room {
+    held: usize,
+    accounts: HashMap<AccountId, usize>,
+}
 
-impl Default for Documents {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(DOCUMENTS_BYTES_MAX)))
-    }
+/// What one document holds of the room, until its request is over.
+#[derive(Debug, Default)]
+pub struct Held(Mutex<Option<Share>>);
+
+#[derive(Debug)]
+struct Share {
+    documents: Documents,
+    account: AccountId,
+    bytes: usize,
 }
 
 impl Documents {
-    /// Takes room for so many bytes more. Nobody waits for it: who would, holds what has come already.
+    /// Takes room for so many bytes more of an account's document. Nobody waits for it: who would, holds what has come already.
     ///
     /// # Errors
-    /// `SlowDown` when there is none.
-    pub fn take(&self, bytes: usize, held: &Held) -> S3Result<()> {
-        let wanted = u32::try_from(bytes).ok().and_then(|bytes| Arc::clone(&self.0).try_acquire_many_owned(bytes).ok());
-        let Some(more) = wanted else {
-            return Err(s3_error!(SlowDown, "Please reduce your request rate."));
-        };
+    /// `SlowDown` when there is none, or the account holds its share.
+    pub fn take(&self, account: AccountId, bytes: usize, held: &Held) -> S3Result<()> {
+        if !self.0.lock().take(account, bytes) {
+            return Err(respond(OpError::SlowDown("the memory for documents is in use")));
+        }
         let mut held = held.0.lock();
         match held.as_mut() {
-            Some(held) => held.merge(more),
-            None => *held = Some(more),
+            Some(share) => share.bytes += bytes,
+            None => *held = Some(Share { documents: self.clone(), account, bytes }),
         }
         Ok(())
+    }
+}
+
+impl Room {
+    fn take(&mut self, account: AccountId, bytes: usize) -> bool {
+        let own = self.accounts.get(&account).copied().unwrap_or_default();
+        let fits = own + bytes <= DOCUMENTS_OF_ACCOUNT_BYTES_MAX && self.held + bytes <= DOCUMENTS_BYTES_MAX;
+        if fits && bytes > 0 {
+            self.held += bytes;
+            self.accounts.insert(account, own + bytes);
+        }
+        fits
+    }
+
+    fn give_back(&mut self, account: AccountId, bytes: usize) {
+        self.held = self.held.saturating_sub(bytes);
+        let left = self.accounts.get(&account).copied().unwrap_or_default().saturating_sub(bytes);
+        if left > 0 {
+            self.accounts.insert(account, left);
+        } else {
+            self.accounts.remove(&account);
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.documents.0.lock().give_back(self.account, self.bytes);
     }
 }
 
@@ -124,14 +163,35 @@ mod tests {
         assert!(check_items(S3Op::DeleteObjects, &keys.as_bytes()[8..]).is_ok());
     }
 
+    fn account(n: u64) -> AccountId {
+        AccountId::new(AccountId::FIRST + n).expect("in range")
+    }
+
     #[test]
     fn all_documents_together_are_bounded_and_room_comes_back() {
         let documents = Documents::default();
-        let (first, second) = (Held::default(), Held::default());
-        documents.take(DOCUMENTS_BYTES_MAX - 10, &first).expect("there is room");
-        documents.take(10, &second).expect("to the last byte");
-        assert!(documents.take(1, &second).is_err());
-        drop(first);
-        documents.take(1, &second).expect("there is room again");
+        let all: Vec<Held> = (0..4).map(|_| Held::default()).collect();
+        for (held, n) in all.iter().zip(0..) {
+            documents.take(account(n), DOCUMENTS_OF_ACCOUNT_BYTES_MAX, held).expect("there is room");
+        }
+        let another = Held::default();
+        assert!(documents.take(account(4), 1, &another).is_err());
+        drop(all);
+        documents.take(account(4), 1, &another).expect("there is room again");
+    }
+
+    #[test]
+    fn one_account_holds_a_quarter_and_leaves_the_rest_to_others() {
+        let documents = Documents::default();
+        let (first, second, other) = (Held::default(), Held::default(), Held::default());
+        documents.take(account(1), DOCUMENTS_OF_ACCOUNT_BYTES_MAX - 10, &first).expect("there is room");
+        documents.take(account(1), 10, &second).expect("to the last byte");
+        let full = documents.take(account(1), 1, &second).expect_err("its share is used up");
+        assert_eq!(full.code().as_str(), "SlowDown");
+        assert!(full.headers().is_some_and(|headers| headers.contains_key(http::header::RETRY_AFTER)));
+        documents.take(account(2), 1, &other).expect("there is room for others");
+        drop((first, second, other));
+        assert!(documents.0.lock().accounts.is_empty(), "who holds nothing is forgotten");
+        assert_eq!(documents.0.lock().held, 0);
     }
 }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     limit::{Dimension, Limiter, Over, Refused},
+    limits::PART_BYTES_MAX,
     poison::{self, Poison, Scope, Shape, Ticket},
 };
 use bulkhead_model::{AccountId, headers};
@@ -40,7 +41,7 @@ impl Gates {
     ) -> S3Result<()> {
         let ticket = self.note(account, op, uri, headers)?;
         let class = class(op);
-        let permit = self.limiter.enter(account, class).map_err(|refused| {
+        let permit = self.limiter.enter(account, class, body_length(headers)).map_err(|refused| {
             let why = match refused {
                 Refused::Over(Over { dimension, .. }) => dimension.limit().name(),
                 Refused::TooManyAccounts => "accounts_active",
@@ -62,12 +63,21 @@ impl Gates {
         self.poison.enter(&shape).map_err(|refused| {
             let scope = match refused.scope {
                 Scope::Here => "node",
+                Scope::Alone => "alone",
                 Scope::Cell => "cell",
             };
             metrics::counter!("poison_refusals_total", "scope" => scope).increment(1);
             quarantined(&refused)
         })
     }
+}
+
+/// Bytes of the body as it comes, with its framing, as far as the head says.
+fn body_length(headers: &HeaderMap) -> u64 {
+    let length = |name| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+    let stated = length("content-length").or_else(|| length("x-amz-decoded-content-length"));
+    // Nothing longer is read.
+    stated.unwrap_or_default().min(PART_BYTES_MAX)
 }
 
 /// The rate that a call counts against. No `_` arm: a new action must state it before it compiles.
@@ -100,10 +110,10 @@ fn slow_down(refused: Refused) -> S3Error {
     error
 }
 
-/// On the node that died: `503`, and the router tries another. Everywhere: `403`, which clients and routers do not repeat.
+/// On the node that died, and where another suspect is being executed: `503`, and the router tries another node. Everywhere: `403`, which clients and routers do not repeat.
 fn quarantined(refused: &poison::Refused) -> S3Error {
     match refused.scope {
-        Scope::Here => {
+        Scope::Here | Scope::Alone => {
             let mut error =
                 S3Error::with_message(S3ErrorCode::ServiceUnavailable, "Service is unable to handle request.");
             let name = HeaderName::from_static(headers::NOT_EXECUTED);
@@ -165,9 +175,10 @@ mod tests {
             until: Timestamp(1_750_000_000_000),
             scope,
         };
-        let here = quarantined(&refused(Scope::Here));
-        assert_eq!(here.status_code(), Some(StatusCode::SERVICE_UNAVAILABLE));
-        assert!(here.headers().is_some_and(|all| all.contains_key(headers::NOT_EXECUTED)));
+        for here in [Scope::Here, Scope::Alone].map(|scope| quarantined(&refused(scope))) {
+            assert_eq!(here.status_code(), Some(StatusCode::SERVICE_UNAVAILABLE));
+            assert!(here.headers().is_some_and(|all| all.contains_key(headers::NOT_EXECUTED)));
+        }
         let cell = quarantined(&refused(Scope::Cell));
         assert_eq!((cell.code().as_str(), cell.status_code()), ("RequestQuarantined", Some(StatusCode::FORBIDDEN)));
         assert!(cell.headers().is_none_or(|all| !all.contains_key(headers::NOT_EXECUTED)));

@@ -111,6 +111,9 @@ impl Told {
         metrics::counter!("s3_bytes_total", "direction" => "in").increment(self.request.body.received());
         metrics::counter!("s3_bytes_total", "direction" => "out").increment(self.sent);
         let went_well = self.status.as_u16() < 400 && end == End::Whole;
+        if went_well && let Some(ticket) = self.request.ticket.get() {
+            ticket.executed();
+        }
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(

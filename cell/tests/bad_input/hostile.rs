@@ -109,10 +109,12 @@ pub async fn over_the_limit(cluster: &Cluster, client: &Client) {
         assert_eq!(read.status, 200, "reads are counted by themselves");
     }
     cluster.put_limits(AccountLimits::default(), 2).await;
+    let deadline = client.env.clock.now() + std::time::Duration::from_secs(30);
     loop {
         match connection.send(Ask::new("DELETE", "/bucket/often")).await.status {
             204 => break,
             status => assert_eq!(status, 503),
         }
+        assert!(client.env.clock.now() < deadline, "the limits are lifted, and it is still refused");
     }
 }

@@ -31,6 +31,7 @@ fn text(nodes: &[NodeQuarantine]) -> String {
                 refused.deaths.to_string(),
                 match refused.scope {
                     QuarantineScope::Node => "this node",
+                    QuarantineScope::Alone => "none, one at a time",
                     QuarantineScope::Cell => "the cell",
                 }
                 .to_owned(),

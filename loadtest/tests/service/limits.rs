@@ -16,6 +16,7 @@ use bulkhead_model::{AccountId, CellId};
 use futures::{FutureExt, future::join_all};
 use http::Method;
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::Duration,
@@ -161,6 +162,10 @@ async fn over_the_limit(fleet: &Fleet) -> anyhow::Result<Verdict> {
 
 const TRIES: usize = 50;
 const POINT: &str = "poison-request";
+/// One request may end two nodes, and what it is told of then ends no other.
+const DEATHS_MAX: usize = 2;
+/// How long a request that is sent again and again may be refused: less than a suspicion lasts, and long enough for an election.
+const REFUSED_MAX: Duration = Duration::from_secs(30);
 
 async fn poison(fleet: &Fleet) -> anyhow::Result<Verdict> {
     let (guilty, innocent) = neighbours(fleet, "poison").await?;
@@ -178,23 +183,20 @@ async fn poison(fleet: &Fleet) -> anyhow::Result<Verdict> {
     }
     ready(cluster, &nodes).await?;
 
-    let mut deaths: BTreeMap<String, usize> = BTreeMap::new();
-    let mut answers: BTreeMap<String, usize> = BTreeMap::new();
-    let mut sender = Session::new(guilty.target.clone(), PayloadHash::Signed);
-    for _ in 0..TRIES {
-        let call = Call::new(Method::PUT, &bucket, "poison").header("x-amz-meta-bulkhead-poison", "1");
-        let said = match sender.call(call.payload(Payload::whole(Content::of("poison", 1, 100)))).await {
-            Outcome::Ok(_) => "accepted".to_owned(),
-            Outcome::Refused(refusal) => format!("{} {}", refusal.status, refusal.code),
-            Outcome::Unsent(_) => "unsent".to_owned(),
-            Outcome::Unknown(_) => "unknown".to_owned(),
-        };
-        *answers.entry(said).or_default() += 1;
-        revive(cluster, &guilty.cell, &mut deaths).await?;
-    }
-    println!("{TRIES} times a poison request: {answers:?}; deaths: {deaths:?}");
+    let is_over = Cell::new(false);
+    let attack = async {
+        let attacked = attack(cluster, &guilty, &bucket).await;
+        is_over.set(true);
+        attacked
+    };
+    let (attacked, calm, own) =
+        tokio::join!(attack, patient(&innocent, &other, 3, &is_over), patient(&guilty, &bucket, 4, &is_over));
+    let (answers, deaths) = attacked?;
+    println!("{TRIES} times a poison request: {answers:?}; deaths: {deaths:?}; meanwhile {calm:?} and {own:?}");
     ensure!(deaths.values().all(|count| *count <= 1), "a node died more than once: {deaths:?}");
-    ensure!(!deaths.is_empty(), "no request was poison: {answers:?}");
+    ensure!((1..=DEATHS_MAX).contains(&deaths.len()), "{} nodes died, of {answers:?}", deaths.len());
+    let (calm, own) = (calm.context("the neighbour")?, own.context("the account's other requests")?);
+    ensure!(calm.accepted > 0 && own.accepted > 0, "nothing was accepted meanwhile: {calm:?}, {own:?}");
     ensure!(answers.get("403 RequestQuarantined").is_some_and(|count| *count > TRIES / 2), "{answers:?}");
 
     let calm = writes(&innocent, &other, 1, 20.0, 3).await;
@@ -204,6 +206,72 @@ async fn poison(fleet: &Fleet) -> anyhow::Result<Verdict> {
     let tally = writes(&guilty, &bucket, 2, 5.0, 1).await;
     ensure!(tally.other.is_empty() && tally.accepted > 0, "the account's other requests: {tally:?}");
     Ok(Verdict::Passed)
+}
+
+/// Sends the poison request again and again. Says how it was answered, and which nodes died how often.
+async fn attack(
+    cluster: &Cluster,
+    guilty: &Tenant,
+    bucket: &str,
+) -> anyhow::Result<(BTreeMap<String, usize>, BTreeMap<String, usize>)> {
+    let mut deaths: BTreeMap<String, usize> = BTreeMap::new();
+    let mut answers: BTreeMap<String, usize> = BTreeMap::new();
+    let mut sender = Session::new(guilty.target.clone(), PayloadHash::Signed);
+    for _ in 0..TRIES {
+        let call = Call::new(Method::PUT, bucket, "poison").header("x-amz-meta-bulkhead-poison", "1");
+        let said = match sender.call(call.payload(Payload::whole(Content::of("poison", 1, 100)))).await {
+            Outcome::Ok(_) => "accepted".to_owned(),
+            Outcome::Refused(refusal) => format!("{} {}", refusal.status, refusal.code),
+            Outcome::Unsent(_) => "unsent".to_owned(),
+            Outcome::Unknown(_) => "unknown".to_owned(),
+        };
+        *answers.entry(said).or_default() += 1;
+        revive(cluster, &guilty.cell, &mut deaths).await?;
+    }
+    Ok((answers, deaths))
+}
+
+/// What became of requests that were sent again until they were accepted.
+#[derive(Debug, Default)]
+struct Served {
+    accepted: u64,
+    tries: u64,
+    /// The longest that one took, with all its tries.
+    longest: Duration,
+}
+
+/// The very same small write, 20 times a second, each sent again until it is accepted, until it is over.
+///
+/// # Errors
+/// When one is refused for what it is, or for too long.
+async fn patient(tenant: &Tenant, bucket: &str, client: u64, is_over: &Cell<bool>) -> anyhow::Result<Served> {
+    let mut session = Session::new(tenant.target.clone(), PayloadHash::Signed);
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (key, mut served) = (format!("{client}"), Served::default());
+    let mut begun = clock::now();
+    while !is_over.get() {
+        ticks.tick().await;
+        let content = Content::of(&key, 1, 1_024);
+        let put = Put { bucket, key: &key, version: 1, content, condition: Condition::Always };
+        served.tries += 1;
+        let waited = match session.put(&put).await {
+            Outcome::Ok(_) => {
+                served.accepted += 1;
+                served.longest = served.longest.max(clock::now() - begun);
+                begun = clock::now();
+                continue;
+            }
+            Outcome::Refused(refusal) => {
+                ensure!(refusal.status >= 500, "a harmless request is refused: {refusal}");
+                refusal.to_string()
+            }
+            Outcome::Unsent(why) => why,
+            Outcome::Unknown(lost) => lost.to_string(),
+        };
+        ensure!(clock::now() - begun < REFUSED_MAX, "a harmless request waits for {REFUSED_MAX:?}: {waited}");
+    }
+    Ok(served)
 }
 
 /// Starts dead nodes again, ready to fail once more, and waits until all serve.

@@ -1,7 +1,7 @@
 //! The tries of one request: one after the other when they fail, and a second beside the first when its node falls silent.
 //!
 //! Every try after the first is paid for from the cell's retry budget, there are at most [`limits::TRIES_MAX`] of them, and none
-//! begins when the cell's breaker has opened.
+//! begins when the cell's breaker has opened. What may have ended [`limits::LOST_MAX`] nodes is given to no other.
 
 use super::{
     RequestCx, admit,
@@ -40,6 +40,8 @@ pub(super) struct Course {
     tried: Vec<NodeId>,
     /// A try that brought no answer may have been executed.
     outcome_open: bool,
+    /// Tries that ended with their connection.
+    lost: u32,
 }
 
 type Outcome = Result<Answer, Failed>;
@@ -47,7 +49,7 @@ type Outcome = Result<Answer, Failed>;
 impl Course {
     pub(super) fn new(cx: &RequestCx, prefers_leader: bool, takes_long: bool) -> Self {
         let until = cx.started + limits::REQUEST_PATIENCE;
-        Self { prefers_leader, takes_long, until, tried: Vec::new(), outcome_open: false }
+        Self { prefers_leader, takes_long, until, tried: Vec::new(), outcome_open: false, lost: 0 }
     }
 
     /// Tries until there is an answer.
@@ -177,7 +179,10 @@ impl Course {
     /// A second try while the first has no answer: at another node, and only when the budget has one.
     fn begin_beside(&self, router: &Router, cell: &Cell, first: &Node, cx: &mut RequestCx) -> Option<InFlight> {
         let now = router.env.clock.now();
-        if cell.nodes.len() < 2 || cx.tries >= limits::TRIES_MAX || !cell.admits(now) || !cell.budget().spend(now) {
+        // The first may still end with its connection, and so may this one.
+        let may_be_lost = self.lost + 2 <= limits::LOST_MAX;
+        let is_possible = cell.nodes.len() >= 2 && cx.tries < limits::TRIES_MAX && may_be_lost;
+        if !is_possible || !cell.admits(now) || !cell.budget().spend(now) {
             return None;
         }
         let mut tried = self.tried.clone();
@@ -217,6 +222,7 @@ impl Course {
         let now = router.env.clock.now();
         self.tried.push(node.route.node);
         self.outcome_open |= failed.failure.leaves_outcome_open();
+        self.lost += u32::from(failed.failure == Failure::Lost);
         match failed.failure {
             Failure::Unreachable => {
                 cell.failed(node, now);
@@ -235,11 +241,12 @@ impl Course {
         tracing::debug!(node = %node.route.node, reason, detail = failed.detail, "a try failed");
     }
 
-    /// Whether there may be another try: enough is left to send, there is time, and the cell has a retry to spend.
+    /// Whether there may be another try: enough is left to send, there is time, it has not ended too many nodes, and the cell has a
+    /// retry to spend.
     fn may_go_on(&self, router: &Router, cell: &Cell, cx: &RequestCx, failed: &Failed) -> bool {
         let now = router.env.clock.now();
-        let is_possible = failed.remains.suffice() && now < self.until && cx.tries < limits::TRIES_MAX;
-        is_possible && cell.admits(now) && (failed.paid || cell.budget().spend(now))
+        let has_room = now < self.until && cx.tries < limits::TRIES_MAX && self.lost < limits::LOST_MAX;
+        has_room && failed.remains.suffice() && cell.admits(now) && (failed.paid || cell.budget().spend(now))
     }
 
     /// Waits before the next try, and looks the account up again when it has moved.

@@ -308,6 +308,8 @@ pub struct Quarantined {
 pub enum QuarantineScope {
     /// On the node that died; others execute it.
     Node,
+    /// Nowhere, but each node executes one such request at a time: which of several is the cause is not known.
+    Alone,
     /// On every node.
     Cell,
 }

@@ -143,6 +143,25 @@ where
     Ok(running)
 }
 
+/// Counts a connection as long as it is open, also when what serves it panics.
+struct Counted(metrics::Gauge);
+
+impl Counted {
+    fn new(open: metrics::Gauge) -> Self {
+        open.increment(1);
+        Self(open)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+        if std::thread::panicking() {
+            metrics::counter!("connection_panics_total").increment(1);
+        }
+    }
+}
+
 struct Accepting {
     env: Env,
     slots: Arc<Semaphore>,
@@ -169,10 +188,9 @@ impl Accepting {
                 (Arc::clone(&self.options), self.stop.clone(), handler.clone(), open.clone());
             let clock = self.env.clock.clone();
             let connection = async move {
-                open.increment(1);
+                let counted = Counted::new(open);
                 connection::run(stream, Peer(peer), handler, &options, &clock, &stop).await;
-                open.decrement(1);
-                drop((slot, source));
+                drop((counted, slot, source));
             };
             self.env.tasks.spawn("connection", self.connections.track_future(connection));
         }
