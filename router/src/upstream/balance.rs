@@ -24,7 +24,7 @@ pub struct Candidate {
 pub struct Wish {
     /// The leader, which saves a hop.
     pub leader: bool,
-    /// It can be sent again, so that it may be the one to try a node with.
+    /// It can be sent again, and shows how fast the node is: it may be the one to try a node with.
     pub trial: bool,
     /// Any node, so that all are known.
     pub explore: bool,
