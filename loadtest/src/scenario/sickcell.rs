@@ -214,7 +214,7 @@ impl Served {
     /// Keeps the most of any half second, for as long as it is let.
     async fn peak(&mut self, most: &mut f64) {
         loop {
-            *most = most.max(self.rate(SLICE).await);
+            *most = f64::max(*most, self.rate(SLICE).await);
         }
     }
 }
