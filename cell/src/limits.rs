@@ -94,6 +94,9 @@ pub const CLOCK_SKEW_SECONDS_MAX: u32 = 15 * 60;
 pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 /// How long a request waits for the index when its sender does not say.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a router may leave an answer or a body alone, and how far it may fall behind the least pace. A router cuts slow clients off
+/// by limits of its own, well before: were these as short, the cell would end what the router is about to, and look broken.
+pub const ROUTER_PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How long a request waits for the index whatever its sender says.
 pub const REQUEST_PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// One in so many requests that went well is told at level info.

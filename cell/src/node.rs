@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     jobs::{self, figures::Figures},
     limit::{self, Limiter},
+    limits::ROUTER_PATIENCE,
     meta::{apply::Index, index::IndexHandle, seal::CellKey, ticks},
     names::Names,
     ops::Cell,
@@ -121,7 +122,7 @@ impl Node {
         let peer = listen("peer", file.peer, http::serve(&env, file.peer, Options::new("peer"), peer_routes)).await?;
         let admin =
             listen("admin", file.admin, http::serve(&env, file.admin, Options::new("admin"), admin_routes)).await?;
-        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, Options::new("s3"), s3_service)).await?;
+        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, s3_options(), s3_service)).await?;
         Ok(Self { env, replica, chunks, servers: vec![s3, admin, peer] })
     }
 
@@ -144,6 +145,11 @@ async fn listen(
     serving: impl Future<Output = std::io::Result<Running>>,
 ) -> Result<Running, StartError> {
     serving.await.map_err(|why| StartError::Listen { what, address, why })
+}
+
+/// The clients of this listener are routers.
+fn s3_options() -> Options {
+    Options { stall_patience: ROUTER_PATIENCE, slow_grace: ROUTER_PATIENCE, ..Options::new("s3") }
 }
 
 fn replica_config(config: &Config, sizes: &Sizes) -> ReplicaConfig {

@@ -96,7 +96,7 @@ pub const REFUSALS_IN_A_ROW: u32 = 5;
 pub const PROGRESS: Duration = Duration::from_secs(60);
 /// What a tenant's pulse remembers.
 pub const BEATS_MAX: usize = 1 << 20;
-/// Accounts that are made until two of them are in different cells.
+/// Accounts that are made until one of them is in the cell that it is to be in, or in another than the first.
 pub const ACCOUNTS_TRIED: usize = 12;
 /// What router and node may hold in memory while thousands of slow clients are served. Bytes.
 pub const SLOW_RESIDENT_BYTES_MAX: u64 = 512 << 20;

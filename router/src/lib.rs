@@ -108,7 +108,11 @@ pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Starte
         async move { Ok::<_, Infallible>(phases::serve(&router, request).await) }
     });
     let refused = |address: SocketAddr| move |why| StartError::Listen { address, why };
-    let options = Options { connections_per_source_max: limits::CONNECTIONS_PER_SOURCE_MAX, ..Options::new("s3") };
+    let options = Options {
+        connections_max: limits::CONNECTIONS_MAX,
+        connections_per_source_max: config.connections_per_source_max,
+        ..Options::new("s3")
+    };
     let s3 = serve(&env, config.s3, options, handler).await.map_err(refused(config.s3))?;
     let admin = admin::routes(metrics, Arc::clone(&table));
     let admin = serve(&env, config.admin, Options::new("admin"), admin).await.map_err(refused(config.admin))?;

@@ -4,13 +4,21 @@ use crate::upstream::breaker::Rules;
 use std::time::Duration;
 
 /// Requests in flight through this router.
-pub const IN_FLIGHT_MAX: usize = 4096;
+pub const IN_FLIGHT_MAX: usize = 8192;
 /// Requests in flight to one cell: cells that hang must leave slots for the others.
 pub const IN_FLIGHT_PER_CELL_MAX: usize = 1024;
-const _: () = assert!(IN_FLIGHT_PER_CELL_MAX * 4 <= IN_FLIGHT_MAX);
+const _: () = assert!(IN_FLIGHT_PER_CELL_MAX * 8 <= IN_FLIGHT_MAX);
+/// Of these, what one account may have: the rest is for its neighbours in the cell.
+pub const IN_FLIGHT_PER_ACCOUNT_MAX: u64 = IN_FLIGHT_PER_CELL_MAX as u64 * 3 / 4;
 
-/// Connections that one source address may have: a quarter, so that no single one can take the router from the others.
+/// Connections of clients. What hangs in one cell takes an eighth of them, since requests beyond its share are answered at once.
+pub const CONNECTIONS_MAX: usize = 8192;
+const _: () = assert!(IN_FLIGHT_MAX <= CONNECTIONS_MAX);
+/// Connections that one source address may have when the configuration does not say: an eighth, so that no single one can take the
+/// router from the others.
 pub const CONNECTIONS_PER_SOURCE_MAX: usize = 1024;
+/// What a connection to a node reads ahead of a client that does not take its answer.
+pub const UPSTREAM_BUFFER_BYTES: usize = 64 << 10;
 
 /// A body of known length up to this is held in memory, so that the request can be sent again.
 pub const REPLAY_BODY_BYTES_MAX: u64 = 64 << 10;
@@ -18,6 +26,8 @@ pub const REPLAY_BODY_BYTES_MAX: u64 = 64 << 10;
 pub const HELD_BYTES_PER_CELL_MAX: usize = 32 << 20;
 pub const HELD_BYTES_MAX: usize = 128 << 20;
 const _: () = assert!(HELD_BYTES_PER_CELL_MAX * 4 <= HELD_BYTES_MAX);
+/// Of the cell's, what one account may have.
+pub const HELD_BYTES_PER_ACCOUNT_MAX: u64 = HELD_BYTES_PER_CELL_MAX as u64 * 3 / 4;
 const _: () = assert!(REPLAY_BODY_BYTES_MAX as usize * 512 <= HELD_BYTES_PER_CELL_MAX);
 /// A write up to this goes to the leader when it is known: its body rides in the leader's log, and one hop is saved.
 pub const SMALL_WRITE_BYTES_MAX: u64 = 16 << 10;
@@ -52,6 +62,8 @@ pub const RETRIES_PER_REQUEST: f64 = 0.1;
 pub const RETRIES_PER_SECOND_FLOOR: f64 = 50.0;
 /// Retries that may be saved up.
 pub const RETRIES_SAVED_MAX: f64 = 500.0;
+/// Of these, what second tries beside a silent one leave for tries that failed: without one of them a write is lost.
+pub const RETRIES_KEPT_FOR_FAILED: f64 = RETRIES_SAVED_MAX / 2.0;
 /// The pause before a retry is between zero and this, doubled with each further one up to the second.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(25);
 pub const BACKOFF_MAX: Duration = Duration::from_millis(800);
@@ -88,6 +100,8 @@ pub const SLOW_BY_MIN: Duration = Duration::from_millis(20);
 pub const SLOW_SAMPLES_MIN: u64 = 5;
 /// Judgements in a row that must find a node slow.
 pub const SLOW_JUDGEMENTS: u32 = 3;
+/// One read in so many goes to any usable node, so that one that looks slow, or rests, is judged by how it is now.
+pub const EXPLORE_ONE_IN: u64 = 64;
 /// An observed latency counts half after this time, so that a node that was slow once is tried again.
 pub const LATENCY_HALF_LIFE: Duration = Duration::from_secs(5);
 

@@ -29,6 +29,8 @@ pub const READ_WAITERS_MAX: usize = 8192;
 pub const READ_ROUND_MAX: Duration = Duration::from_secs(2);
 /// Between two updates of the gauges.
 pub const MEASURE_EVERY: Duration = Duration::from_millis(250);
+/// How long a proposal that was forwarded waits for its answer after another node has become the leader: it may be on its way.
+pub const DEPOSED_GRACE: Duration = Duration::from_millis(50);
 /// The pause between two attempts while no leader is known.
 pub const LEADER_PAUSE: Duration = Duration::from_millis(25);
 

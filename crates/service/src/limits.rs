@@ -21,7 +21,9 @@ pub const STALL_PATIENCE: Duration = Duration::from_secs(30);
 /// Both ways, on average over the time that was spent waiting for the client: whoever is slower than this after the grace is cut
 /// off. 1 KiB/s is a tenth of what the worst links give, and lets a client hold what it holds for a bounded time per byte.
 pub const BYTES_PER_SECOND_MIN: u64 = 1 << 10;
-pub const SLOW_GRACE: Duration = Duration::from_secs(20);
+/// Longer than one pause that is no stall: who pauses once and goes on is not slow.
+pub const SLOW_GRACE: Duration = Duration::from_secs(35);
+const _: () = assert!(SLOW_GRACE.as_secs() > STALL_PATIENCE.as_secs());
 /// For requests in flight when a server is told to stop.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 /// For a TLS handshake.

@@ -76,9 +76,7 @@ pub async fn run(gray: &GrayNode) -> anyhow::Result<()> {
         phase(&pulse, "back", Duration::from_secs(8)).await;
         let slowed = clock::now();
         slow(gray, &pulse, &node).await?;
-        if !leads {
-            complaints.extend(late(&pulse, slowed, gray.slow_seconds, &before));
-        }
+        complaints.extend(late(&pulse, slowed, gray.slow_seconds, &before));
         phase(&pulse, "well", Duration::from_secs(6)).await;
         let all = pulse.between(begun, clock::now());
         println!("in all: {all}");

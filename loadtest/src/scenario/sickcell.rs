@@ -12,12 +12,20 @@ use crate::{
 use anyhow::Context;
 use bulkhead_model::CellId;
 use clap::Args;
+use futures::future::join_all;
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinSet,
+    time::timeout,
 };
+
+/// Requests that come to a cell are counted over so long.
+const SLICE: Duration = Duration::from_millis(500);
+/// What may come to a cell that returns, in a second, beside what came before: that many times as much, and so many more.
+const STORM_FACTOR: f64 = 1.5;
+const STORM_MORE: f64 = 50.0;
 
 #[derive(Debug, Args)]
 pub struct SickCell {
@@ -67,7 +75,7 @@ struct Tenants {
 /// Makes a cell sick in every way.
 ///
 /// # Errors
-/// When the tenants of the other cell see errors or a higher p99, or the sick cell does not come back.
+/// When the tenants of the other cell see errors or a higher p99, or the sick cell does not come back, or is stormed when it does.
 pub async fn run(sick: &SickCell) -> anyhow::Result<()> {
     let site = sick.service.open().await?;
     let (well, ill) = two_cells(&site).await?;
@@ -114,19 +122,21 @@ async fn round(
 ) -> anyhow::Result<Vec<String>> {
     let span = Duration::from_secs(sick.seconds);
     let before = watch(well, ill, &format!("before {sickness}"), span).await;
-    let usual_rate = rate(cluster, &ill.cell).await?;
     let nodes: Vec<ListedProcess> = cluster.of(Role::Cell, Some(&ill.cell)).await?;
-    let (during, after) = {
-        let ailment = Ailment::begin(cluster, &nodes, sickness).await?;
-        let during = watch(well, ill, &sickness.to_string(), Duration::from_secs(sick.sick_seconds)).await;
+    let mut served = Served::of(&nodes).await?;
+    let usual = served.rate(Duration::from_secs(1)).await;
+    let ailment = Ailment::begin(cluster, &nodes, sickness).await?;
+    let during = watch(well, ill, &sickness.to_string(), Duration::from_secs(sick.sick_seconds)).await;
+    let (name, mut peak) = (format!("after {sickness}"), 0.0);
+    let returning = async {
         ailment.end(cluster).await?;
-        let peak = peak_rate(cluster, &ill.cell, span);
-        let name = format!("after {sickness}");
-        let after = watch(well, ill, &name, span);
-        let (after, peak) = tokio::join!(after, peak);
-        println!("  requests at cell {}: {usual_rate:.0}/s before, at most {peak:.0}/s when it came back", ill.cell);
-        (during, after)
+        anyhow::Ok(watch(well, ill, &name, span).await)
     };
+    let after = tokio::select! {
+        after = returning => after?,
+        () = served.peak(&mut peak) => anyhow::bail!("counting ended before the cell was back"),
+    };
+    println!("  requests at cell {}: {usual:.0}/s before, at most {peak:.0}/s when it came back", ill.cell);
     let back = clock::wait_until(VERIFY_PATIENCE, async || {
         let from = clock::now();
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -138,6 +148,10 @@ async fn round(
     let allowed =
         before.p99.mul_f64(1.0 + f64::from(sick.tolerance_percent) / 100.0).max(before.p99 + Duration::from_millis(20));
     let mut complaints = Vec::new();
+    if peak > usual * STORM_FACTOR + STORM_MORE {
+        complaints
+            .push(format!("{sickness}: {peak:.0} requests/s came to the cell when it was back, {usual:.0} before"));
+    }
     for (when, figures) in [("during", &during), ("after", &after)] {
         if figures.failed() > 0 {
             complaints.push(format!("{sickness}: {} requests to the other cell failed {when}", figures.failed()));
@@ -160,47 +174,56 @@ async fn watch(well: &Tenants, ill: &Tenants, name: &str, time: Duration) -> Fig
     of_well
 }
 
-/// Requests that reach the nodes of a cell, per second.
-async fn rate(cluster: &Cluster, cell: &CellId) -> anyhow::Result<f64> {
-    let admins = admins(cluster, cell).await?;
-    let before = served(&admins).await;
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    Ok(served(&admins).await - before)
+/// The S3 requests that the nodes of a cell have served, as far as each has said.
+struct Served {
+    admins: Vec<SocketAddr>,
+    /// By each node's last word.
+    known: Vec<f64>,
 }
 
-/// The most of any half second within `time`, per second.
-async fn peak_rate(cluster: &Cluster, cell: &CellId, time: Duration) -> f64 {
-    const SLICE: Duration = Duration::from_millis(500);
-    let Ok(admins) = admins(cluster, cell).await else { return 0.0 };
-    let (until, mut peak) = (clock::now() + time, 0.0_f64);
-    let mut last = (clock::now(), served(&admins).await);
-    while clock::now() < until {
-        tokio::time::sleep(SLICE).await;
-        let now = (clock::now(), served(&admins).await);
-        // A node that has just been started counts from nothing.
-        let more = (now.1 - last.1).max(0.0);
-        peak = peak.max(more / (now.0 - last.0).as_secs_f64());
-        last = now;
+impl Served {
+    async fn of(nodes: &[ListedProcess]) -> anyhow::Result<Self> {
+        let admins = nodes.iter().map(|row| row.address("admin")).collect::<anyhow::Result<Vec<SocketAddr>>>()?;
+        let mut served = Self { known: vec![0.0; admins.len()], admins };
+        served.more().await;
+        Ok(served)
     }
-    peak
-}
 
-async fn admins(cluster: &Cluster, cell: &CellId) -> anyhow::Result<Vec<SocketAddr>> {
-    cluster.of(Role::Cell, Some(cell)).await?.iter().map(|row| row.address("admin")).collect()
-}
-
-/// S3 requests that nodes say they have served.
-async fn served(admins: &[SocketAddr]) -> f64 {
-    let mut sum = 0.0;
-    for admin in admins {
-        let text = http_get(*admin, "/metrics").await.unwrap_or_default();
-        sum += text
-            .lines()
-            .filter(|line| line.starts_with("s3_requests_total"))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
-            .sum::<f64>();
+    /// Requests since each node was last heard.
+    async fn more(&mut self) -> f64 {
+        let now = join_all(self.admins.iter().map(|admin| served(*admin))).await;
+        let mut more = 0.0;
+        for (known, now) in self.known.iter_mut().zip(now) {
+            // Who is not heard is counted when it is again.
+            let Some(now) = now else { continue };
+            // A node that has just been started counts from nothing.
+            more += if now < *known { now } else { now - *known };
+            *known = now;
+        }
+        more
     }
-    sum
+
+    /// Requests per second, over some time from when they were last counted.
+    async fn rate(&mut self, time: Duration) -> f64 {
+        let begun = clock::now();
+        tokio::time::sleep(time).await;
+        let more = self.more().await;
+        more / (clock::now() - begun).as_secs_f64()
+    }
+
+    /// Keeps the most of any half second, for as long as it is let.
+    async fn peak(&mut self, most: &mut f64) {
+        loop {
+            *most = f64::max(*most, self.rate(SLICE).await);
+        }
+    }
+}
+
+/// What one node says, if it does.
+async fn served(admin: SocketAddr) -> Option<f64> {
+    let text = timeout(SLICE / 2, http_get(admin, "/metrics")).await.ok()??;
+    let counts = text.lines().filter(|line| line.starts_with("s3_requests_total"));
+    Some(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }
 
 /// A cell that is sick, until it is dropped.

@@ -1,5 +1,5 @@
 //! `slowclients`: thousands of connections whose heads or bodies trickle in, and hundreds of clients that ask for much and never
-//! read. What well-behaved clients see, and how much memory router and nodes take, is printed.
+//! read. What well-behaved clients of another account in the same cell see, and how much memory router and nodes take, is printed.
 //!
 //! The slow ones come from addresses of their own (127.0.0.2 and up), as they would in the world: a router gives one source a share.
 
@@ -7,10 +7,11 @@ use super::{peaks::Peaks, pulse::Pulse};
 use crate::{
     client::{Call, Condition, PayloadHash, Put, Session, Target},
     clock,
-    limits::SLOW_RESIDENT_BYTES_MAX,
-    settings::Service,
+    limits::{ACCOUNTS_TRIED, SLOW_RESIDENT_BYTES_MAX},
+    settings::{Service, Site},
     workload::Content,
 };
+use bulkhead_model::CellId;
 use clap::Args;
 use http::Method;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -97,7 +98,8 @@ pub async fn run(slow: &SlowClients) -> anyhow::Result<()> {
     let put = Put { bucket: &bucket, key: LARGE, version: 1, content, condition: Condition::Always };
     session.put(&put).await.required("writing the object that nobody reads")?;
     let peaks = Peaks::watch(&site.cluster).await?;
-    let pulse = Pulse::start(&target, &bucket, slow.clients, Duration::from_millis(20));
+    let (quiet, its_bucket) = neighbour(&site, &cell).await?;
+    let pulse = Pulse::start(&quiet, &its_bucket, slow.clients, Duration::from_millis(20));
     sleep(Duration::from_secs(2)).await;
 
     let begun = clock::now();
@@ -136,6 +138,19 @@ pub async fn run(slow: &SlowClients) -> anyhow::Result<()> {
     peaks.check(SLOW_RESIDENT_BYTES_MAX)?;
     println!("slowclients passed");
     Ok(())
+}
+
+/// Another account in a cell, and a bucket of it.
+async fn neighbour(site: &Site, cell: &CellId) -> anyhow::Result<(Arc<Target>, String)> {
+    for number in 0..ACCOUNTS_TRIED {
+        let (target, found) = site.new_account(&format!("quiet-{number}")).await?;
+        if found == *cell {
+            let bucket = format!("quiet-{}", clock::stamp());
+            super::first_bucket(&target, &bucket).await?;
+            return Ok((target, bucket));
+        }
+    }
+    anyhow::bail!("none of {ACCOUNTS_TRIED} accounts was placed in cell {cell}")
 }
 
 fn raise_open_files(needed: usize) -> anyhow::Result<()> {

@@ -43,7 +43,8 @@ pub fn take_slots(router: &Router, cx: &mut RequestCx) -> Result<(), Fault> {
     cx.slots = None;
     let cell = cx.cell.as_ref().ok_or(Fault::NoHome)?;
     // The cell's first: a cell that is full or away takes nothing from the others.
-    let share = cell.enter(router.env.clock.now()).map_err(|refused| match refused {
+    let account = cx.location.as_ref().ok_or(Fault::NoHome)?.account;
+    let share = cell.enter(account, router.env.clock.now()).map_err(|refused| match refused {
         Refused::Full => Fault::CellFull,
         Refused::Away => Fault::CellAway,
     })?;

@@ -35,6 +35,8 @@ pub(super) struct Course {
     prefers_leader: bool,
     /// A node that is busy with it for long may well be at work.
     takes_long: bool,
+    /// Nothing is executed before the body was asked for.
+    needs_body: bool,
     /// No try begins after this.
     until: Instant,
     tried: Vec<NodeId>,
@@ -49,7 +51,8 @@ type Outcome = Result<Answer, Failed>;
 impl Course {
     pub(super) fn new(cx: &RequestCx, prefers_leader: bool, takes_long: bool) -> Self {
         let until = cx.started + limits::REQUEST_PATIENCE;
-        Self { prefers_leader, takes_long, until, tried: Vec::new(), outcome_open: false, lost: 0 }
+        let needs_body = matches!(cx.method, Method::PUT | Method::POST);
+        Self { prefers_leader, takes_long, needs_body, until, tried: Vec::new(), outcome_open: false, lost: 0 }
     }
 
     /// Tries until there is an answer.
@@ -91,7 +94,7 @@ impl Course {
     async fn streamed(
         &mut self,
         router: &Router,
-        cell: &Cell,
+        cell: &Arc<Cell>,
         template: &Template,
         source: &Source,
         cx: &mut RequestCx,
@@ -139,7 +142,9 @@ impl Course {
         let outcome = match timeout(rest, select(first, second)).await {
             Ok(Either::Left((outcome, second))) => match self.settle(router, cell, &node, started, template, outcome) {
                 Ok(answer) => Ok(answer),
-                Err(_) => {
+                Err(failed) => {
+                    // What it holds of its node is not held while the other is waited for.
+                    drop(failed);
                     let last = timeout(rest, second).await.unwrap_or_else(|_| Err(timed_out()));
                     self.settle(router, cell, &other, begun, template, last)
                 }
@@ -148,11 +153,11 @@ impl Course {
                 match self.settle(router, cell, &other, begun, template, outcome) {
                     Ok(answer) => {
                         // What is given up here took this long at least.
-                        let took = router.env.clock.now().saturating_duration_since(started);
-                        router.upstreams.observe(cell, &node, template.is_read(), took);
+                        self.observe(router, cell, &node, started, template);
                         Ok(answer)
                     }
-                    Err(_) => {
+                    Err(failed) => {
+                        drop(failed);
                         // It has been silent for long already: a further try is worth more than its whole patience.
                         let last = timeout(early, first).await.unwrap_or_else(|_| Err(timed_out()));
                         self.settle(router, cell, &node, started, template, last)
@@ -168,9 +173,15 @@ impl Course {
     }
 
     /// Chooses a node and counts a try at it.
-    fn begin(&self, router: &Router, cell: &Cell, trial: bool, cx: &mut RequestCx) -> Option<InFlight> {
-        let wish = Wish { leader: self.prefers_leader, trial };
-        let in_flight = router.upstreams.choose(cell, &self.tried, wish)?;
+    fn begin(&self, router: &Router, cell: &Cell, can_wait: bool, cx: &mut RequestCx) -> Option<InFlight> {
+        let is_read = matches!(cx.method, Method::GET | Method::HEAD);
+        let wish = Wish {
+            leader: self.prefers_leader,
+            // A write does not show whether reads are fast again.
+            trial: can_wait && is_read,
+            explore: is_read && router.env.rng.below(limits::EXPLORE_ONE_IN) == 0,
+        };
+        let in_flight = router.upstreams.choose(cell, cx.location.as_ref()?.account, &self.tried, wish)?;
         cx.tries += 1;
         cx.node = Some(in_flight.route.node);
         Some(in_flight)
@@ -181,14 +192,14 @@ impl Course {
         let now = router.env.clock.now();
         // The first may still end with its connection, and so may this one.
         let may_be_lost = self.lost + 2 <= limits::LOST_MAX;
-        let is_possible = cell.nodes.len() >= 2 && cx.tries < limits::TRIES_MAX && may_be_lost;
-        if !is_possible || !cell.admits(now) || !cell.budget().spend(now) {
+        let is_possible = cell.nodes.len() >= 2 && cx.tries < limits::TRIES_MAX && may_be_lost && cell.admits(now);
+        if !is_possible || !cell.budget().spend_beside(now) {
             return None;
         }
         let mut tried = self.tried.clone();
         tried.push(first.route.node);
-        let wish = Wish { leader: self.prefers_leader, trial: false };
-        let beside = router.upstreams.choose(cell, &tried, wish)?;
+        let wish = Wish { leader: self.prefers_leader, ..Wish::default() };
+        let beside = router.upstreams.choose(cell, cx.location.as_ref()?.account, &tried, wish)?;
         cx.tries += 1;
         metrics::counter!("second_tries", "cell" => cell.id.as_str().to_owned()).increment(1);
         Some(beside)
@@ -198,18 +209,17 @@ impl Course {
     fn settle(
         &mut self,
         router: &Router,
-        cell: &Cell,
+        cell: &Arc<Cell>,
         node: &Arc<Node>,
         started: Instant,
         template: &Template,
         outcome: Outcome,
     ) -> Outcome {
-        let took = router.env.clock.now().saturating_duration_since(started);
         match &outcome {
-            Ok(_) => router.upstreams.observe(cell, node, template.is_read(), took),
+            Ok(_) => self.observe(router, cell, node, started, template),
             Err(failed) => {
                 if failed.failure == Failure::TimedOut {
-                    router.upstreams.observe(cell, node, template.is_read(), took);
+                    self.observe(router, cell, node, started, template);
                 }
                 self.note(router, cell, node, failed);
             }
@@ -217,16 +227,30 @@ impl Course {
         outcome
     }
 
+    /// Takes note of how long a node took until now. A copy takes as long as it is large.
+    fn observe(&self, router: &Router, cell: &Cell, node: &Node, started: Instant, template: &Template) {
+        if !self.takes_long {
+            let took = router.env.clock.now().saturating_duration_since(started);
+            router.upstreams.observe(cell, node, template.is_read(), took);
+        }
+    }
+
     /// Takes note of what a failed try says about the node.
-    fn note(&mut self, router: &Router, cell: &Cell, node: &Arc<Node>, failed: &Failed) {
+    fn note(&mut self, router: &Router, cell: &Arc<Cell>, node: &Arc<Node>, failed: &Failed) {
         let now = router.env.clock.now();
         self.tried.push(node.route.node);
-        self.outcome_open |= failed.failure.leaves_outcome_open();
         self.lost += u32::from(failed.failure == Failure::Lost);
+        let is_untouched = failed.remains == Remains::BodyUntouched;
+        self.outcome_open |= failed.failure.leaves_outcome_open() && !(is_untouched && self.needs_body);
         match failed.failure {
+            // That is proof of the node. Whether its cell is away is for those to find who look at all of them.
             Failure::Unreachable => {
-                cell.failed(node, now);
                 cell.trip(node, Why::Unreachable, now);
+                cell.forget_leader(node.route.node);
+            }
+            // It may be busy: a probe says more than a body that was not asked for.
+            Failure::TimedOut if is_untouched => {
+                router.upstreams.probe(cell, node);
                 cell.forget_leader(node.route.node);
             }
             Failure::Lost | Failure::TimedOut | Failure::Garbled => {

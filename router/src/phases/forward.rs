@@ -8,6 +8,7 @@ use crate::{
     upstream::{
         attempt::{Answer, Payload, Template},
         body::Source,
+        cell::Hold,
         head,
     },
 };
@@ -63,10 +64,10 @@ async fn read(router: &Router, body: RequestBody, cx: &mut RequestCx) -> Result<
 }
 
 /// Memory for a body: of the cell's share and of the router's. Held until the answer begins.
-type Room = (OwnedSemaphorePermit, OwnedSemaphorePermit);
+type Room = (Hold, OwnedSemaphorePermit);
 
 fn room(router: &Router, cx: &RequestCx, bytes: u64) -> Option<Room> {
-    let of_cell = cx.cell.as_ref()?.hold(bytes)?;
+    let of_cell = cx.cell.as_ref()?.hold(cx.location.as_ref()?.account, bytes)?;
     let of_router = Arc::clone(&router.held_bytes).try_acquire_many_owned(u32::try_from(bytes).ok()?).ok()?;
     Some((of_cell, of_router))
 }

@@ -92,7 +92,7 @@ impl Template {
             }
             Payload::Streamed(source) => {
                 let may_leave = || {
-                    paid = cell.budget().spend(upstreams.env.clock.now());
+                    paid = cell.budget().spend_beside(upstreams.env.clock.now());
                     paid
                 };
                 while_moving(source, sending, may_leave).await
@@ -143,21 +143,19 @@ impl Template {
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = self.headers.clone();
-        match &gate {
-            Some(gate) => {
-                // Asked for even when the client did not: until the cell wants the body, the try can be repeated elsewhere.
-                request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-                let open = gate.opener();
-                hyper::ext::on_informational(&mut request, move |informed| {
-                    if informed.status() == StatusCode::CONTINUE {
-                        open();
-                    }
-                });
-            }
-            None => {
-                let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-                request.headers_mut().insert(headers::DEADLINE, HeaderValue::from(milliseconds));
-            }
+        // A body may move for as long as it likes; what counts from its head on is how long the cell may do nothing.
+        let patience = if gate.is_some() { limits::STREAM_STALL_PATIENCE } else { patience };
+        let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        request.headers_mut().insert(headers::DEADLINE, HeaderValue::from(milliseconds));
+        if let Some(gate) = &gate {
+            // Asked for even when the client did not: until the cell wants the body, the try can be repeated elsewhere.
+            request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+            let open = gate.opener();
+            hyper::ext::on_informational(&mut request, move |informed| {
+                if informed.status() == StatusCode::CONTINUE {
+                    open();
+                }
+            });
         }
         (request, gate)
     }

@@ -10,7 +10,8 @@
 //!     └──────────────────── enough trials were answered ────────────────────────────────────┘
 //! ```
 //! Open lets nothing through. HalfOpen lets through a window of requests at a time, which widens with every answer and with time:
-//! what comes back is tried by a few, never stormed. There is no way from Open to Closed but through trials.
+//! what comes back is tried by a few, never stormed. There is no way from Open to Closed but through it. An answer to a probe doubles
+//! the window, since trials may take long, or nobody may come; not for what was slow, of which a probe says nothing.
 
 use std::time::Duration;
 use tokio::time::Instant;
@@ -138,20 +139,15 @@ impl Circuit {
             }
             // Requests that were under way when it opened say nothing new.
             (Self::Open { .. }, Event::Failed | Event::Tripped(_) | Event::Begun | Event::Ended { .. }) => self,
-            (Self::HalfOpen { why, since, pause, window, under_way }, Event::Answered) => {
-                let window = window.saturating_add(1);
-                let ramped = now.saturating_duration_since(since) >= rules.ramp;
-                if window >= rules.trials_last && ramped {
-                    Self::CALM
-                } else {
-                    Self::HalfOpen { why, since, pause, window: window.min(rules.trials_last), under_way }
-                }
-            }
+            (Self::HalfOpen { window, .. }, Event::Answered) => self.widened(window.saturating_add(1), rules, now),
             (Self::HalfOpen { why, pause, .. }, Event::Failed | Event::Probed { answered: false }) => {
                 Self::open(why, now, now, longer(pause, rules))
             }
             (Self::HalfOpen { pause, .. }, Event::Tripped(why)) => Self::open(why, now, now, longer(pause, rules)),
-            (Self::HalfOpen { .. }, Event::Probed { answered: true }) => self,
+            (Self::HalfOpen { why: Why::Slow, .. }, Event::Probed { answered: true }) => self,
+            (Self::HalfOpen { window, .. }, Event::Probed { answered: true }) => {
+                self.widened(window.saturating_mul(2), rules, now)
+            }
             (Self::HalfOpen { why, since, pause, window, under_way }, Event::Begun) => {
                 Self::HalfOpen { why, since, pause, window, under_way: under_way.saturating_add(1) }
             }
@@ -159,6 +155,21 @@ impl Circuit {
                 let under_way = if begun_in == since { under_way.saturating_sub(1) } else { under_way };
                 Self::HalfOpen { why, since, pause, window, under_way }
             }
+        }
+    }
+
+    /// Half-open with a window as wide as that, or closed when that is all of it and it has taken its time.
+    fn widened(self, to: u32, rules: &Rules, now: Instant) -> Self {
+        match self {
+            Self::HalfOpen { why, since, pause, under_way, .. } => {
+                let ramped = now.saturating_duration_since(since) >= rules.ramp;
+                if to >= rules.trials_last && ramped {
+                    Self::CALM
+                } else {
+                    Self::HalfOpen { why, since, pause, window: to.min(rules.trials_last), under_way }
+                }
+            }
+            Self::Closed { .. } | Self::Open { .. } => self,
         }
     }
 
@@ -171,11 +182,12 @@ impl Circuit {
         }
     }
 
-    /// It is time to see whether it is back.
+    /// It is time to see whether it is back, or still there.
     pub fn probe_is_due(self, now: Instant) -> bool {
         match self {
-            Self::Closed { .. } | Self::HalfOpen { .. } => false,
+            Self::Closed { .. } => false,
             Self::Open { until, .. } => now >= until,
+            Self::HalfOpen { .. } => true,
         }
     }
 
@@ -218,7 +230,7 @@ fn ramp(rules: &Rules, since: Instant, now: Instant) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::{CELL_BREAKER, NODE_BREAKER};
+    use crate::limits::{CELL_BREAKER, JUDGE_EVERY, NODE_BREAKER};
     use bulkhead_service::env::Clock;
     use proptest::prelude::*;
 
@@ -283,10 +295,30 @@ mod tests {
     }
 
     #[test]
+    fn what_answers_probes_comes_back_however_long_its_trials_take() {
+        for rules in [&NODE_BREAKER, &CELL_BREAKER] {
+            let mut now = start();
+            let mut circuit = tripped(rules, now).after(Event::Probed { answered: true }, rules, now);
+            while circuit.admits(rules, now) {
+                circuit = circuit.after(Event::Begun, rules, now);
+            }
+            let begun = now;
+            while circuit != Circuit::CALM {
+                now += JUDGE_EVERY;
+                circuit = circuit.after(Event::Probed { answered: true }, rules, now);
+                assert!(now - begun <= rules.ramp + JUDGE_EVERY * 8, "{circuit:?}");
+            }
+            assert!(now - begun >= rules.ramp, "the window takes its time");
+        }
+    }
+
+    #[test]
     fn a_slow_node_does_not_come_back_by_answering_slowly() {
         let (rules, now) = (&NODE_BREAKER, start());
         let slow = Circuit::CALM.after(Event::Tripped(Why::Slow), rules, now);
         assert_eq!(slow.after(Event::Answered, rules, now), slow);
+        let half = slow.after(Event::Probed { answered: true }, rules, now);
+        assert_eq!(half.after(Event::Probed { answered: true }, rules, now), half);
         let silent = Circuit::CALM.after(Event::Tripped(Why::Silent), rules, now);
         assert_eq!(silent.after(Event::Answered, rules, now).name(), "half_open");
     }

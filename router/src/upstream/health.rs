@@ -26,6 +26,11 @@ impl Standing<'_> {
         }
     }
 
+    /// Not open.
+    pub fn is_alive(&self) -> bool {
+        self.open_since().is_none()
+    }
+
     fn open_since(&self) -> Option<Instant> {
         match self.circuit {
             Circuit::Open { since, .. } => Some(since),
@@ -62,19 +67,23 @@ pub fn outlier(nodes: &[Pace]) -> Option<usize> {
     let slowest = (0..nodes.len())
         .filter(|&index| known(&nodes[index]))
         .max_by(|&a, &b| nodes[a].mean.total_cmp(&nodes[b].mean))?;
-    let mut peers: Vec<f64> = nodes
+    let peers: Vec<f64> = nodes
         .iter()
         .enumerate()
         .filter(|&(index, pace)| index != slowest && known(pace))
         .map(|(_, pace)| pace.mean)
         .collect();
-    peers.sort_unstable_by(f64::total_cmp);
     // One peer alone cannot say which of the two is at fault.
-    let [.., _, _] = peers.as_slice() else { return None };
-    let middle = peers.len() / 2;
-    let median =
-        if peers.len().is_multiple_of(2) { f64::midpoint(peers[middle - 1], peers[middle]) } else { peers[middle] };
-    is_slow(nodes[slowest].mean, median).then_some(slowest)
+    let [_, _, ..] = peers.as_slice() else { return None };
+    is_slow(nodes[slowest].mean, median(peers)?).then_some(slowest)
+}
+
+/// The median, if there is anything to take one of.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    Some(if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], upper) } else { upper })
 }
 
 /// Whether a latency is slow beside a median, both in seconds.

@@ -55,16 +55,14 @@ impl Upstreams {
     }
 
     /// Whether an answer of a node that is on trial for being slow was slow again.
-    pub(super) fn is_slow_again(&self, cell: &Cell, node: &Node, seconds: f64) -> bool {
+    pub(super) fn is_slow_again(cell: &Cell, node: &Node, seconds: f64) -> bool {
         let Circuit::HalfOpen { why: Why::Slow, .. } = node.breaker.circuit() else { return false };
-        let uptime = self.uptime();
-        let fastest = cell
-            .nodes
-            .iter()
-            .filter(|peer| peer.route.node != node.route.node)
-            .map(|peer| peer.pace(uptime).mean)
-            .fold(f64::INFINITY, f64::min);
-        health::is_slow(seconds, fastest)
+        is_slow_beside_peers(cell, node, seconds)
+    }
+
+    /// Whether reads of a node have been slow of late, beside what is usual at its peers.
+    pub(super) fn is_slow_of_late(&self, cell: &Cell, node: &Node) -> bool {
+        is_slow_beside_peers(cell, node, node.pace(self.uptime()).mean)
     }
 
     /// Asks a node for a sign of life, unless it is being asked.
@@ -74,12 +72,16 @@ impl Upstreams {
         }
         let (upstreams, cell, node) = (Arc::clone(self), Arc::clone(cell), Arc::clone(node));
         self.env.tasks.spawn("probe", async move {
+            let asked_at = upstreams.uptime();
             let asked = tokio::time::timeout(limits::PROBE_PATIENCE, upstreams.send(upstreams.question(&node))).await;
             let answered = matches!(asked, Ok(Ok(_)));
             if answered {
                 node.hear(upstreams.uptime());
             }
-            cell.probed(&node, answered, upstreams.env.clock.now());
+            // A probe may be late on a machine that is busy: whoever answers others meanwhile is there.
+            if answered || !node.answered_since(asked_at) {
+                cell.probed(&node, answered, upstreams.env.clock.now());
+            }
             node.probe_ended();
         });
     }
@@ -93,5 +95,40 @@ impl Upstreams {
         // The next probe is to show that a connection can be made, too.
         request.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
         request
+    }
+}
+
+/// Whether a read that takes so many seconds at a node is slow beside what is usual at its peers. Those of which nothing is known
+/// judge nobody, and what is known of them does not fade: it would make every node look slow beside peers that rest.
+fn is_slow_beside_peers(cell: &Cell, node: &Node, seconds: f64) -> bool {
+    let peers = cell.nodes.iter().filter(|peer| peer.route.node != node.route.node);
+    let known: Vec<f64> = peers.map(|peer| peer.usual_read()).filter(|mean| *mean > 0.0).collect();
+    health::median(known).is_some_and(|median| health::is_slow(seconds, median))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_model::{NodeId, RoutingTable, routing::NodeRoute};
+    use bulkhead_service::Env;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn a_node_is_slow_beside_peers_that_are_known_and_beside_no_others() {
+        let upstreams = Upstreams::new(Env::for_tests(1), None);
+        let nodes = (1..=3).map(|id| NodeRoute {
+            node: NodeId(id),
+            az: format!("az-{id}").parse().expect("a label"),
+            s3: format!("127.0.0.1:{id}").parse().expect("an address"),
+        });
+        let mut table = RoutingTable::default();
+        table.cells.insert("c1".parse().expect("a label"), nodes.collect());
+        upstreams.reconcile(&table);
+        let cell = upstreams.cell(&"c1".parse().expect("a label")).expect("in the table");
+        let [node, peer, _] = cell.nodes.as_slice() else { panic!("three nodes") };
+        assert!(!is_slow_beside_peers(&cell, node, 9.0), "nothing is known of its peers");
+        peer.observe_read(Duration::from_millis(200), Duration::ZERO);
+        assert!(!is_slow_beside_peers(&cell, node, 0.5));
+        assert!(is_slow_beside_peers(&cell, node, 0.7));
     }
 }

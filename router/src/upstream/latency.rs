@@ -26,8 +26,7 @@ pub struct Latency {
 impl Latency {
     /// Takes an observation made at `now`, a time since the caller's start.
     pub fn observe(&self, seconds: f64, now: Duration) {
-        let mean = f64::from_bits(self.mean.load(Ordering::Relaxed));
-        let deviation = f64::from_bits(self.deviation.load(Ordering::Relaxed));
+        let (mean, deviation) = (self.mean(), f64::from_bits(self.deviation.load(Ordering::Relaxed)));
         let off = if mean == 0.0 { seconds } else { (seconds - mean).abs() };
         let mean = if mean == 0.0 { seconds } else { mean + WEIGHT * (seconds - mean) };
         self.mean.store(mean.to_bits(), Ordering::Relaxed);
@@ -37,16 +36,19 @@ impl Latency {
 
     /// The mean in seconds as it has faded by `now`; 0 when nothing was observed.
     pub fn seconds(&self, now: Duration) -> f64 {
-        let mean = f64::from_bits(self.mean.load(Ordering::Relaxed));
-        mean * (-self.age(now).as_secs_f64() / limits::LATENCY_HALF_LIFE.as_secs_f64()).exp2()
+        self.mean() * (-self.age(now).as_secs_f64() / limits::LATENCY_HALF_LIFE.as_secs_f64()).exp2()
+    }
+
+    /// The mean in seconds as it was when it was last observed; 0 when nothing was.
+    pub fn mean(&self) -> f64 {
+        f64::from_bits(self.mean.load(Ordering::Relaxed))
     }
 
     /// How long an answer may take before it is worth a second try elsewhere: longer than nearly all do, within
     /// [`limits::SECOND_TRY_AFTER_MIN`] and [`limits::SECOND_TRY_AFTER_MAX`].
     pub fn patience(&self) -> Duration {
-        let mean = f64::from_bits(self.mean.load(Ordering::Relaxed));
         let deviation = f64::from_bits(self.deviation.load(Ordering::Relaxed));
-        let patience = (mean + DEVIATIONS * deviation).min(limits::SECOND_TRY_AFTER_MAX.as_secs_f64());
+        let patience = (self.mean() + DEVIATIONS * deviation).min(limits::SECOND_TRY_AFTER_MAX.as_secs_f64());
         Duration::from_secs_f64(patience.max(0.0)).max(limits::SECOND_TRY_AFTER_MIN)
     }
 
@@ -74,6 +76,7 @@ mod tests {
         latency.observe(2.0, start);
         assert!((latency.seconds(start) - 1.2).abs() < 1e-9);
         assert!((latency.seconds(start + limits::LATENCY_HALF_LIFE) - 0.6).abs() < 1e-9);
+        assert!((latency.mean() - 1.2).abs() < 1e-9);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The cells as the router sees them: nodes, how they are doing, and which one gets the next try.
 
+mod account;
 pub mod attempt;
 pub mod balance;
 pub mod body;

@@ -31,6 +31,8 @@ pub struct Node {
     owed: AtomicUsize,
     /// When it last began an answer, or began to owe one. Nanoseconds.
     heard: AtomicU64,
+    /// When it last began an answer, to a request or a probe. Nanoseconds.
+    answered: AtomicU64,
     reads: Latency,
     reads_since_judgement: AtomicU64,
     /// Judgements in a row that found it slow.
@@ -48,6 +50,7 @@ impl Node {
             in_flight: AtomicUsize::new(0),
             owed: AtomicUsize::new(0),
             heard: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             reads: Latency::default(),
             reads_since_judgement: AtomicU64::new(0),
             slow_judgements: AtomicU32::new(0),
@@ -81,14 +84,20 @@ impl Node {
     /// It owes an answer until the guard is dropped.
     pub(super) fn owe(&self, now: Duration) -> Owed<'_> {
         if self.owed.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.hear(now);
+            self.heard.store(nanoseconds(now), Ordering::Relaxed);
         }
         Owed(self)
     }
 
     /// It has begun an answer.
     pub(super) fn hear(&self, now: Duration) {
-        self.heard.store(u64::try_from(now.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard.store(nanoseconds(now), Ordering::Relaxed);
+        self.answered.store(nanoseconds(now), Ordering::Relaxed);
+    }
+
+    /// It has begun an answer after that.
+    pub(super) fn answered_since(&self, then: Duration) -> bool {
+        self.answered.load(Ordering::Relaxed) > nanoseconds(then)
     }
 
     /// Notes how long a read took.
@@ -100,6 +109,11 @@ impl Node {
     /// What is known of its reads.
     pub(super) fn pace(&self, now: Duration) -> Pace {
         Pace { mean: self.reads.seconds(now), samples: self.reads_since_judgement.load(Ordering::Relaxed) }
+    }
+
+    /// The mean of its reads as it was when it last had one, seconds; 0 when it had none.
+    pub(super) fn usual_read(&self) -> f64 {
+        self.reads.mean()
     }
 
     /// Notes a judgement. Says how many in a row have found it slow.
@@ -122,6 +136,10 @@ impl Node {
     pub(super) fn probe_ended(&self) {
         self.probing.store(false, Ordering::Relaxed);
     }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// One try under way at a node.
@@ -167,14 +185,17 @@ impl Drop for Owed<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn silence_begins_when_an_answer_is_owed_and_ends_with_one() {
-        let route = NodeRoute {
+    fn node() -> Node {
+        Node::new(&NodeRoute {
             node: bulkhead_model::NodeId(1),
             az: "az-a".parse().expect("a label"),
             s3: "127.0.0.1:1".parse().expect("an address"),
-        };
-        let (node, second) = (Node::new(&route), Duration::from_secs(1));
+        })
+    }
+
+    #[test]
+    fn silence_begins_when_an_answer_is_owed_and_ends_with_one() {
+        let (node, second) = (node(), Duration::from_secs(1));
         assert!(!node.is_silent(second * 100), "it owes nothing");
         let _owed = node.owe(second * 100);
         assert!(!node.is_silent(second * 101) && node.is_silent(second * 102));
@@ -182,5 +203,14 @@ mod tests {
         assert!(node.is_silent(second * 102), "a further request is no answer");
         node.hear(second * 102);
         assert!(!node.is_silent(second * 103));
+    }
+
+    #[test]
+    fn a_node_has_answered_when_it_did_and_not_when_it_was_asked() {
+        let (node, second) = (node(), Duration::from_secs(1));
+        let _owed = node.owe(second * 2);
+        assert!(!node.answered_since(second));
+        node.hear(second * 3);
+        assert!(node.answered_since(second * 2) && !node.answered_since(second * 4));
     }
 }

@@ -10,8 +10,9 @@ use super::{
     health,
     node::{InFlight, Node},
 };
+use crate::limits;
 use arc_swap::ArcSwap;
-use bulkhead_model::{CellId, NodeId, RoutingTable};
+use bulkhead_model::{AccountId, CellId, NodeId, RoutingTable};
 use bulkhead_service::{Env, client};
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -33,7 +34,7 @@ impl Upstreams {
     /// No cells yet. Speaks TLS to all of them when `tls` is given.
     pub fn new(env: Env, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let connections = client::pool(tls);
+        let connections = client::pool(tls, Some(limits::UPSTREAM_BUFFER_BYTES));
         let start = env.clock.now();
         Self { cells: ArcSwap::default(), connections, scheme, env, start }
     }
@@ -67,21 +68,27 @@ impl Upstreams {
         self.connections.request(request).await
     }
 
-    /// The node for the next try, `None` when the cell has no nodes. `tried` are the nodes that have had one.
-    pub fn choose(&self, cell: &Cell, tried: &[NodeId], wish: Wish) -> Option<InFlight> {
+    /// The node for the next try of a request of `account`, `None` when the cell has no nodes. `tried` are the nodes that have had
+    /// one.
+    pub fn choose(&self, cell: &Cell, account: AccountId, tried: &[NodeId], wish: Wish) -> Option<InFlight> {
         let (now, uptime) = (self.env.clock.now(), self.uptime());
         let standings: Vec<_> = cell.nodes.iter().map(|node| node.standing(now)).collect();
-        let leader = cell.leader();
+        let (leader, hand) = (cell.leader(), cell.hand(account));
         let candidates: Vec<Candidate> = cell
             .nodes
             .iter()
             .enumerate()
             .map(|(index, node)| {
-                let usable = health::is_usable(&standings, index) && !node.is_silent(uptime);
+                let id = node.route.node;
+                let in_hand = hand.as_ref().is_none_or(|hand| hand.values().any(|dealt| *dealt == id));
+                // A leader that is slow is led around where that is possible: it may hand over, or be found out.
+                let is_leader = in_hand && id.0 == leader && !self.is_slow_of_late(cell, node);
                 Candidate {
-                    usable,
-                    tried: tried.contains(&node.route.node),
-                    is_leader: node.route.node.0 == leader,
+                    usable: health::is_usable(&standings, index) && !node.is_silent(uptime),
+                    is_alive: standings[index].is_alive(),
+                    in_hand,
+                    tried: tried.contains(&id),
+                    is_leader,
                     is_on_trial: standings[index].is_on_trial(),
                     latency: node.latency.seconds(uptime),
                     in_flight: node.in_flight(),
@@ -101,7 +108,7 @@ impl Upstreams {
         node.latency.observe(took.as_secs_f64(), uptime);
         if is_read {
             node.observe_read(took, uptime);
-            if self.is_slow_again(cell, node, took.as_secs_f64()) {
+            if Self::is_slow_again(cell, node, took.as_secs_f64()) {
                 cell.trip(node, super::breaker::Why::Slow, self.env.clock.now());
             }
         }
@@ -123,8 +130,13 @@ mod tests {
     use super::{super::breaker::Why, *};
     use bulkhead_model::{headers, routing::NodeRoute};
     use http::HeaderMap;
+    use std::collections::BTreeSet;
 
-    const ANY: Wish = Wish { leader: false, trial: false };
+    const ANY: Wish = Wish { leader: false, trial: false, explore: false };
+
+    fn account(n: u64) -> AccountId {
+        AccountId::new(AccountId::FIRST + n).expect("in range")
+    }
 
     fn unreachable(upstreams: &Upstreams, cell: &Cell, index: usize) {
         cell.trip(&cell.nodes[index], Why::Unreachable, upstreams.env.clock.now());
@@ -169,8 +181,8 @@ mod tests {
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         let (upstreams, cell) = (&upstreams, &cell);
         let chosen = |leader| {
-            let wish = Wish { leader, trial: false };
-            (0..50).map(move |_| upstreams.choose(cell, &[], wish).expect("a node").route.node.0)
+            let wish = Wish { leader, ..ANY };
+            (0..50).map(move |_| upstreams.choose(cell, account(0), &[], wish).expect("a node").route.node.0)
         };
         cell.hear(NodeId(2), &says("2 leader"));
         assert!(chosen(true).all(|node| node == 2));
@@ -180,10 +192,49 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_leader_whose_reads_are_slow_beside_its_peers_is_not_preferred() {
+        let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        cell.hear(NodeId(2), &says("2 leader"));
+        for (node, millis) in cell.nodes.iter().zip([5, 500, 5]) {
+            node.observe_read(Duration::from_millis(millis), upstreams.uptime());
+        }
+        let wish = Wish { leader: true, ..ANY };
+        let mut chosen = (0..50).map(|_| upstreams.choose(&cell, account(0), &[], wish).expect("a node").route.node.0);
+        assert!(chosen.any(|node| node != 2));
+    }
+
+    #[tokio::test]
+    async fn an_accounts_requests_go_to_its_hand_and_fall_open_when_all_of_it_is_dead() {
+        let mut table = RoutingTable::default();
+        let nodes = (1..=9_u64).map(|id| NodeRoute {
+            node: NodeId(id),
+            az: format!("az-{}", id % 3).parse().expect("a label"),
+            s3: format!("127.0.0.1:{id}").parse().expect("an address"),
+        });
+        table.cells.insert("c1".parse().expect("a label"), nodes.collect());
+        let upstreams = Upstreams::new(Env::for_tests(1), None);
+        upstreams.reconcile(&table);
+        let cell = upstreams.cell(&"c1".parse().expect("a label")).expect("in the table");
+        let hand: BTreeSet<u64> = cell.hand(account(0)).expect("dealt").values().map(|node| node.0).collect();
+        let chosen = || -> BTreeSet<u64> {
+            (0..200).map(|_| upstreams.choose(&cell, account(0), &[], ANY).expect("a node").route.node.0).collect()
+        };
+        assert_eq!((hand.len(), chosen()), (3, hand.clone()));
+        let mut left = hand.clone();
+        for dead in &hand {
+            assert_eq!(chosen(), left);
+            unreachable(&upstreams, &cell, (*dead - 1) as usize);
+            left.remove(dead);
+        }
+        let others = chosen();
+        assert!(others.len() > 1 && others.is_disjoint(&hand), "{others:?}");
+    }
+
+    #[tokio::test]
     async fn a_node_that_is_left_alone_gets_no_request() {
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         unreachable(&upstreams, &cell, 1);
-        let mut chosen = (0..50).map(|_| upstreams.choose(&cell, &[], ANY).expect("a node").route.node.0);
+        let mut chosen = (0..50).map(|_| upstreams.choose(&cell, account(0), &[], ANY).expect("a node").route.node.0);
         assert!(chosen.all(|node| node != 2));
     }
 
@@ -192,8 +243,9 @@ mod tests {
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         unreachable(&upstreams, &cell, 1);
         cell.probed(&cell.nodes[1], true, upstreams.env.clock.now());
-        let wish = Wish { leader: false, trial: true };
-        let at_once: Vec<_> = (0..50).map(|_| upstreams.choose(&cell, &[], wish).expect("a node")).collect();
+        let wish = Wish { trial: true, ..ANY };
+        let at_once: Vec<_> =
+            (0..50).map(|_| upstreams.choose(&cell, account(0), &[], wish).expect("a node")).collect();
         assert_eq!(at_once.iter().filter(|chosen| chosen.route.node.0 == 2).count(), 1);
     }
 
@@ -202,7 +254,7 @@ mod tests {
         tokio::time::pause();
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         let _owed = cell.nodes[1].owe(upstreams.uptime());
-        tokio::time::advance(crate::limits::SILENCE_MAX + Duration::from_millis(1)).await;
-        assert!((0..50).all(|_| upstreams.choose(&cell, &[], ANY).expect("a node").route.node.0 != 2));
+        tokio::time::advance(limits::SILENCE_MAX + Duration::from_millis(1)).await;
+        assert!((0..50).all(|_| upstreams.choose(&cell, account(0), &[], ANY).expect("a node").route.node.0 != 2));
     }
 }

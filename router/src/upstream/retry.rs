@@ -81,8 +81,9 @@ const FLOOR_WINDOW: Duration = Duration::from_secs(1);
 
 /// How many retries a cell's requests have earned. Keeps a failing cell from being drowned by its own retries.
 ///
-/// Second tries beside a first one that is silent are paid for from it as well. So in any time of `t` seconds in which `n` requests
-/// arrive, a cell sees at most `n` tries, and beyond them what was saved and the larger of `n / 10` and what the floor gives in `t`.
+/// Second tries beside a first one that is silent are paid for from it as well, but leave half of what may be saved to tries that
+/// failed. So in any time of `t` seconds in which `n` requests arrive, a cell sees at most `n` tries, and beyond them what was saved,
+/// `n / 10`, and what the floor gives in `t`: nothing while requests earn as much.
 #[derive(Debug)]
 pub struct Budget {
     state: Mutex<Saved>,
@@ -110,8 +111,17 @@ impl Budget {
         state.earned += limits::RETRIES_PER_REQUEST;
     }
 
-    /// Takes one retry, if there is one.
+    /// Takes one retry after a try that failed, if there is one.
     pub fn spend(&self, now: Instant) -> bool {
+        self.spend_above(now, 0.0)
+    }
+
+    /// Takes one retry for a second try beside a first, if there is one that tries that failed can do without.
+    pub fn spend_beside(&self, now: Instant) -> bool {
+        self.spend_above(now, limits::RETRIES_KEPT_FOR_FAILED)
+    }
+
+    fn spend_above(&self, now: Instant, kept: f64) -> bool {
         let mut state = self.state.lock();
         let floor = now.saturating_duration_since(state.at).as_secs_f64() * limits::RETRIES_PER_SECOND_FLOOR;
         if floor > state.earned {
@@ -120,7 +130,7 @@ impl Budget {
         } else if now.saturating_duration_since(state.at) >= FLOOR_WINDOW {
             (state.at, state.earned) = (now, 0.0);
         }
-        let affordable = state.retries >= 1.0;
+        let affordable = state.retries >= kept + 1.0;
         if affordable {
             state.retries -= 1.0;
         }
@@ -155,6 +165,15 @@ mod tests {
         let second = now + Duration::from_secs(1);
         assert_eq!(spend_all(&budget, second), limits::RETRIES_PER_SECOND_FLOOR as usize);
         assert_eq!(spend_all(&budget, second + Duration::from_secs(3600)), limits::RETRIES_SAVED_MAX as usize);
+    }
+
+    #[test]
+    fn second_tries_leave_half_to_tries_that_failed() {
+        let now = Clock::system().now();
+        let budget = Budget::new(now);
+        let beside = (0..1_000).filter(|_| budget.spend_beside(now)).count();
+        assert_eq!(beside as f64, limits::RETRIES_SAVED_MAX - limits::RETRIES_KEPT_FOR_FAILED);
+        assert_eq!(spend_all(&budget, now) as f64, limits::RETRIES_KEPT_FOR_FAILED);
     }
 
     #[test]

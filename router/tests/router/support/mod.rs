@@ -121,6 +121,7 @@ pub async fn router(dir: &Path, control_plane: SocketAddr) -> Started {
         control_plane: vec![control_plane],
         control_plane_token_file: token,
         domains: vec!["localhost".into()],
+        connections_per_source_max: bulkhead_router::limits::CONNECTIONS_PER_SOURCE_MAX,
         telemetry: Default::default(),
         tls: None,
     };
