@@ -44,7 +44,7 @@ bench: build ## PUT and GET per second and latency, through the router and strai
 	done
 
 neighbours: build ## one account does ten times its share on a private cluster; its quiet neighbours must not notice
-	@$(LOADTEST) neighbours --private-cluster
+	@$(LOADTEST) neighbours --private-cluster --both
 	@$(LOADTEST) refusal --private-cluster
 
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)

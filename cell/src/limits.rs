@@ -58,8 +58,11 @@ pub const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 3;
 /// How long a chunk may take to become durable, or to be read.
 pub const CHUNK_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a body waits for its share of the node's memory before it is told to slow down.
-pub const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body that comes in waits for its share of the node's memory before it is told to slow down: less than the 3 s
+/// (`CONTINUE_PATIENCE`) after which the router gives up a node that does not ask for a body, so that this node is the one that says it.
+pub const BUDGET_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a piece of a body that goes out: without it an answer that has begun is cut.
+pub const BUDGET_PIECE_PATIENCE: Duration = Duration::from_secs(5);
 /// Of a budget, what is kept for small bodies: one part in so many.
 pub const BUDGET_SMALL_FRACTION: u64 = 8;
 /// How long a client may take to fill one chunk while others wait for memory. While nobody waits it may take longer.
@@ -231,10 +234,8 @@ pub const REPAIR_RETRY: Duration = Duration::from_secs(10);
 /// Payload that one step of compaction copies, and between two looks for something to compact.
 pub const COMPACTION_STEP_BYTES: u64 = 64 << 20;
 pub const COMPACTION_INTERVAL: Duration = Duration::from_secs(5);
-/// How fast compaction copies while tenants use the disk.
+/// How fast compaction copies while tenants use the disk, and at least, whatever they do: space that does not come back fills the disk.
 pub const COMPACTION_BYTES_PER_SECOND_BUSY: u64 = 16 << 20;
-/// How fast it copies at least, whatever tenants do: space that does not come back fills the disk.
-pub const COMPACTION_BYTES_PER_SECOND_MIN: u64 = 4 << 20;
 /// From which use of the node on, in percent, scrub goes no faster than it must.
 pub const SCRUB_USED_PERCENT_MAX: u64 = 25;
 /// For one question whether the records of an extent in trash are needed.
@@ -261,13 +262,14 @@ pub const PARTS_NAMED_PER_UNIT: u64 = 4;
 /// How many bytes of document a key to be deleted, and a part to be named, take: by it their number is estimated before they are read.
 pub const DOCUMENT_BYTES_PER_DELETED_KEY: u64 = 64;
 pub const DOCUMENT_BYTES_PER_PART: u64 = 100;
-/// The most that one piece of work holds of the limit on what is executed at once: a chunk of 4 MiB being written.
-pub const COST_HELD_MAX: u64 = 128;
+/// The most that one piece of work holds of the limit on what is executed at once: 1 MiB being written. A chunk of 4 MiB holds no more, so that
+/// the smallest limit leaves room beside it.
+pub const COST_HELD_MAX: u64 = 32;
 
 /// Queues in front of execution, and how many of them an account is dealt: see `admit::queue`.
 pub const QUEUES: usize = 128;
 pub const QUEUE_HAND: usize = 8;
-/// Requests in one queue, and in all together.
+/// Requests in one queue, and in all together. Of pieces of requests that have begun, twice as many in one queue, and as many in all.
 pub const QUEUE_LENGTH_MAX: usize = 64;
 pub const QUEUED_MAX: usize = 2_048;
 const _: () = assert!(QUEUE_HAND * QUEUE_LENGTH_MAX * 4 <= QUEUED_MAX, "one account fills at most a quarter");
@@ -276,34 +278,48 @@ pub const QUEUE_QUANTUM: u64 = 16;
 /// The weight of an account without a plan. Twice as much is twice the share.
 pub const WEIGHT_NORMAL: u32 = 100;
 
-/// Units executed at once on a node: to begin with, and within which the limit looks for the knee.
-pub const LIMIT_FIRST: u64 = 512;
-pub const LIMIT_MIN: u64 = 256;
+/// Units executed at once on a node: to begin with, and within which the limit looks for the knee. At the least 16 commits, which share
+/// an fdatasync.
+pub const LIMIT_FIRST: u64 = 256;
+pub const LIMIT_MIN: u64 = 64;
 pub const LIMIT_MAX: u64 = 16_384;
 const _: () =
     assert!(COST_HELD_MAX * 100 <= LIMIT_MIN * ACCOUNT_SHARE_PERCENT, "any piece of work fits any account's share");
 /// Of the limit, the most that one account holds: an account that asks seldom finds room at once.
 pub const ACCOUNT_SHARE_PERCENT: u64 = 75;
-/// How often, and on how many samples, the limit is decided on.
+/// How often, and on how many samples, the limit is decided on. A kind of which there are a quarter as many has a say.
 pub const LIMIT_WINDOW: Duration = Duration::from_millis(200);
 pub const LIMIT_SAMPLES: u32 = 20;
 /// A latency is slow beyond so many times the least, but not below the first nor above the second: a commit that shares its fdatasync with many
 /// takes longer than one alone, and that is no harm.
-pub const LATENCY_TOLERANCE: u32 = 4;
-pub const LATENCY_TARGET_MIN: Duration = Duration::from_millis(25);
+pub const LATENCY_TOLERANCE: u32 = 3;
+pub const LATENCY_TARGET_MIN: Duration = Duration::from_millis(8);
 pub const LATENCY_TARGET_MAX: Duration = Duration::from_secs(1);
 /// Under load, how often and for how long less is let in, to see the least latency.
 pub const LATENCY_PROBE_EVERY: Duration = Duration::from_secs(20);
 pub const LATENCY_PROBE: Duration = Duration::from_millis(250);
-/// Requests up to this cost tell how long views and commits take; pieces of downloads of just this cost, and chunks from the last one on, tell of
-/// theirs.
+/// Requests up to this cost tell how long views and commits take; pieces of downloads of just this cost, and chunks from the last one on (half of
+/// one of 4 MiB: the least is that of smaller ones), tell of theirs.
 pub const COST_SAMPLED_MAX: u64 = 8;
 pub const COST_PIECE_READ: u64 = READ_PIECE_BYTES as u64 / BYTES_READ_PER_UNIT;
-pub const COST_CHUNK_SAMPLED_MIN: u64 = 32;
+pub const COST_CHUNK_SAMPLED_MIN: u64 = 64;
 const _: () = assert!(COST_CHUNK_SAMPLED_MIN > COST_PIECE_READ, "what a copy reads is no chunk written");
-/// How long a request may wait for its turn before it is refused, and how long a request may that has been executed in part.
-pub const QUEUE_AGE_MAX: Duration = Duration::from_secs(1);
+const _: () = assert!(
+    (4 << 20) / BYTES_WRITTEN_PER_UNIT < COST_CHUNK_SAMPLED_MIN * LATENCY_TOLERANCE as u64,
+    "a chunk of 4 MiB is not slow because a smaller one was fast"
+);
+/// How long a request may wait for its turn before it is refused, and how long a request may that has been executed in part. What waits for a
+/// leader holds its units: an election begins 1.7 to 2.2 s after the leader was last heard, and writes resume within 3 s of its death.
+pub const QUEUE_AGE_MAX: Duration = Duration::from_secs(4);
 pub const STAGE_AGE_MAX: Duration = Duration::from_secs(10);
+const _: () = assert!(QUEUE_AGE_MAX.as_millis() > 3_000, "an election refuses nobody");
+const _: () = assert!(QUEUE_AGE_MAX.as_millis() < STAGE_AGE_MAX.as_millis(), "what has begun is refused last");
+/// A queue stands when somebody has waited for so long, while work ended without a gap of so long. Of one that stands, whoever has waited for
+/// the last one at its turn is refused: what waits under a load that lasts is as short as that, and an election is a gap.
+pub const QUEUE_STANDS_AFTER: Duration = Duration::from_secs(1);
+pub const QUEUE_GAP_MAX: Duration = Duration::from_millis(200);
+pub const QUEUE_AGE_BUSY: Duration = Duration::from_millis(250);
+const _: () = assert!(QUEUE_AGE_BUSY.as_millis() < QUEUE_STANDS_AFTER.as_millis());
 /// How long a body that is small waits for its client before what it holds of the limit goes to others.
 pub const PARK_AFTER: Duration = Duration::from_millis(20);
 /// Accounts that are told of in the figures of who waits and is refused, and over which span they are counted.

@@ -9,7 +9,8 @@ use bulkhead_model::{
 };
 
 pub(super) async fn show(State(admin): State<Admin>) -> Json<NodeLoad> {
-    let Load { enabled, limit, held, queued, admitted, refused, accounts } = admin.admission.load();
+    let Load { enabled, limit, held, queued, admitted, refused, over, accounts } = admin.admission.load();
+    let refused = refused.into_iter().map(|(why, count)| (why.name(), count)).chain(over);
     Json(NodeLoad {
         node: admin.identity.node,
         isolation: enabled,
@@ -17,7 +18,7 @@ pub(super) async fn show(State(admin): State<Admin>) -> Json<NodeLoad> {
         held_units: held,
         queued: queued as u64,
         admitted,
-        refused: refused.into_iter().map(|(why, count)| (why.name().to_owned(), count)).collect(),
+        refused: refused.map(|(why, count)| (why.to_owned(), count)).collect(),
         accounts: accounts.into_iter().map(account).collect(),
     })
 }

@@ -7,8 +7,8 @@
 use crate::{
     limits::{
         BYTES_READ_PER_UNIT, BYTES_WRITTEN_PER_UNIT, COST_COMMIT, COST_HELD_MAX, COST_VIEW, DELETE_COMMAND_KEYS_MAX,
-        DELETE_KEYS_MAX, DOCUMENT_BYTES_PER_DELETED_KEY, DOCUMENT_BYTES_PER_PART, INLINE_BYTES_MAX,
-        KEYS_DELETED_PER_UNIT, KEYS_LISTED_PER_UNIT, LIST_KEYS_MAX, PARTS_NAMED_PER_UNIT,
+        DELETE_KEYS_MAX, DOCUMENT_BYTES_PER_DELETED_KEY, DOCUMENT_BYTES_PER_PART, KEYS_DELETED_PER_UNIT,
+        KEYS_LISTED_PER_UNIT, LIST_KEYS_MAX, PART_NUMBER_MAX, PARTS_NAMED_PER_UNIT,
     },
     s3::calls::S3Op,
 };
@@ -101,15 +101,12 @@ impl Cost {
         Self(u32::try_from(units.max(1)).unwrap_or(u32::MAX))
     }
 
-    /// What a request costs when it begins. The bytes of a body that is not small are charged as they come and go
-    /// ([`Cost::of_written`], [`Cost::of_read`]): how long they take is the client's choice.
+    /// What a request costs when it begins. The bytes of a body are charged as they come and go ([`Cost::of_written`], [`Cost::of_read`]): how
+    /// long they take is the client's choice. Those that ride along in a commit are part of its price.
     pub fn of(op: S3Op, declared: &Declared) -> Self {
         let body = declared.body.unwrap_or(0);
         let listed = declared.keys.unwrap_or(u64::MAX).min(LIST_KEYS_MAX as u64);
         Self::units_of(match op {
-            S3Op::PutObject | S3Op::UploadPart if body <= INLINE_BYTES_MAX as u64 => {
-                COST_COMMIT + body / BYTES_WRITTEN_PER_UNIT
-            }
             S3Op::PutObject
             | S3Op::UploadPart
             | S3Op::CopyObject
@@ -119,7 +116,10 @@ impl Cost {
             | S3Op::DeleteBucket
             | S3Op::DeleteObject
             | S3Op::AbortMultipartUpload => COST_COMMIT,
-            S3Op::CompleteMultipartUpload => COST_COMMIT + body / DOCUMENT_BYTES_PER_PART / PARTS_NAMED_PER_UNIT,
+            S3Op::CompleteMultipartUpload => {
+                let parts = (body / DOCUMENT_BYTES_PER_PART).min(PART_NUMBER_MAX.into());
+                COST_COMMIT + parts / PARTS_NAMED_PER_UNIT
+            }
             S3Op::DeleteObjects => {
                 let keys = (body / DOCUMENT_BYTES_PER_DELETED_KEY).clamp(1, DELETE_KEYS_MAX as u64);
                 COST_COMMIT * keys.div_ceil(DELETE_COMMAND_KEYS_MAX as u64) + keys / KEYS_DELETED_PER_UNIT
@@ -146,6 +146,11 @@ impl Cost {
             | S3Op::GetObjectLockConfiguration
             | S3Op::GetObjectTagging => COST_VIEW,
         })
+    }
+
+    /// Of what is left to do when a body is in.
+    pub fn of_commit() -> Self {
+        Self::units_of(COST_COMMIT)
     }
 
     /// Of bytes made durable in three places.
@@ -186,8 +191,8 @@ mod tests {
     #[test]
     fn work_is_priced_by_bytes_keys_and_commits() {
         assert_eq!(cost(S3Op::PutObject, 4 << 10), 4);
-        assert_eq!(cost(S3Op::PutObject, 64 << 10), 6);
-        assert_eq!(cost(S3Op::PutObject, 1 << 30), 4, "its bytes are charged as they come");
+        assert_eq!(cost(S3Op::PutObject, 64 << 10), 4, "its bytes are charged as they come");
+        assert_eq!(cost(S3Op::PutObject, 1 << 30), 4);
         assert_eq!(Cost::of_written(4 << 20).units(), 128);
         assert_eq!(Cost::of_read(1 << 20).units(), 8);
         assert_eq!(cost(S3Op::ListObjectsV2, 0), 51);
@@ -195,6 +200,8 @@ mod tests {
         assert_eq!(Cost::of(S3Op::ListObjectsV2, &ten).units(), 1);
         assert_eq!(cost(S3Op::DeleteObjects, 64 * 1_000), 4 * 4 + 500);
         assert_eq!(cost(S3Op::DeleteObjects, 60), 4);
+        assert_eq!(cost(S3Op::CompleteMultipartUpload, 100 * 8), 4 + 2);
+        assert_eq!(cost(S3Op::CompleteMultipartUpload, 8 << 20), 4 + 2_500, "no upload has more parts");
     }
 
     #[test]

@@ -1,13 +1,15 @@
-//! The gate: who may be executed now, who waits, who is refused. Decides by [`FairQueue`] and [`Adaptive`]; keeps time, wakes and counts.
+//! The gate: who may be executed now, who waits, who is refused. Decides by [`FairQueue`], [`Adaptive`] and [`Flow`]; keeps time, wakes and
+//! counts.
 //!
 //! - What is executed holds its cost of the limit and gives it back when it ends, however it ends.
 //! - Nobody holds any while it waits: not for its turn, and not for its client.
-//! - Whoever waits too long, or past its deadline, is refused and was not executed.
+//! - Whoever waits too long, or past its deadline, is refused and was not executed. How long is too long depends on whether the queue stands.
 
 use super::{
     adaptive::{Adaptive, Signal},
     cost::{Class, Cost},
-    queue::{Begun, Claim, FairQueue, Joined, Room, Ticket},
+    flow::Flow,
+    queue::{Begun, Claim, FairQueue, Joined, Room, Ticket, hand},
     top::{Tally, Top},
 };
 use crate::limits::{ACCOUNT_SHARE_PERCENT, QUEUE_AGE_MAX, STAGE_AGE_MAX};
@@ -15,7 +17,7 @@ use bulkhead_model::AccountId;
 use bulkhead_service::env::Clock;
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -79,17 +81,24 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// Told to a request when its turn has come.
-type Turn = oneshot::Sender<Result<Held, Refused>>;
+/// One that waits.
+struct Waiting {
+    since: Instant,
+    /// Told when its turn has come.
+    turn: oneshot::Sender<Result<Held, Refused>>,
+}
 
 struct State {
-    queue: FairQueue<Turn>,
+    queue: FairQueue<Waiting>,
     adaptive: Adaptive,
+    flow: Flow,
     /// Units held, in all and by account. Only of accounts that hold any.
     held: u64,
     accounts: HashMap<AccountId, u64>,
     top: Top,
     refused: [u64; 3],
+    /// Requests that were refused before they came here, by the limit of their account that was met.
+    over: BTreeMap<&'static str, u64>,
     admitted: u64,
 }
 
@@ -108,13 +117,14 @@ fn held(cost: u64) -> u64 {
     Cost::units_of(cost).held()
 }
 
-/// Whether there is room for one more piece of work, given what is held in all and by its account. Pure.
+/// Whether there is room for one more piece of work, given what is held in all and by its account. An account that has its share is told so
+/// even when there is no room for anybody: it must not keep a turn that it could not use. Pure.
 fn room(limit: u64, in_all: u64, by_account: u64, cost: u64) -> Room {
     let cost = held(cost);
-    if in_all + cost > limit {
-        Room::Full
-    } else if by_account + cost > limit * ACCOUNT_SHARE_PERCENT / 100 {
+    if by_account + cost > limit * ACCOUNT_SHARE_PERCENT / 100 {
         Room::AccountFull
+    } else if in_all + cost > limit {
+        Room::Full
     } else {
         Room::Enough
     }
@@ -144,6 +154,7 @@ impl Drop for Held {
         if let Some((signal, since)) = self.timed {
             state.adaptive.sample(now, signal, now - since);
         }
+        state.flow.ended(now);
         state.held -= self.units;
         if let Some(units) = state.accounts.get_mut(&self.account) {
             *units -= self.units;
@@ -151,7 +162,7 @@ impl Drop for Held {
                 state.accounts.remove(&self.account);
             }
         }
-        Shared::go_on(&shared, state);
+        Shared::go_on(&shared, state, now);
     }
 }
 
@@ -164,6 +175,8 @@ pub struct Load {
     pub queued: usize,
     pub admitted: u64,
     pub refused: [(Refused, u64); 3],
+    /// Requests of accounts that were over a limit of theirs, by the limit.
+    pub over: BTreeMap<&'static str, u64>,
     pub accounts: Vec<(AccountId, Tally)>,
 }
 
@@ -173,10 +186,12 @@ impl Admission {
         let state = State {
             queue: FairQueue::default(),
             adaptive: Adaptive::new(now),
+            flow: Flow::default(),
             held: 0,
             accounts: HashMap::new(),
             top: Top::new(now),
             refused: [0; 3],
+            over: BTreeMap::new(),
             admitted: 0,
         };
         Self(Arc::new(Shared { clock, enabled, state: Mutex::new(state) }))
@@ -211,12 +226,12 @@ impl Admission {
             return Ok(shared.free(ask.account));
         }
         if ask.deadline <= began {
-            return Err(shared.refuse(&ask, Refused::Deadline));
+            return Err(shared.refuse(&ask, Refused::Deadline, Duration::ZERO));
         }
         let (turn, waiting) = oneshot::channel();
         let claim = Claim { account: ask.account, weight: ask.weight, cost: ask.cost.units(), begun };
-        let Some(ticket) = Shared::join(shared, claim, turn) else {
-            return Err(shared.refuse(&ask, Refused::QueueFull));
+        let Some(ticket) = Shared::join(shared, claim, Waiting { since: began, turn }) else {
+            return Err(shared.refuse(&ask, Refused::QueueFull, Duration::ZERO));
         };
         // Leaves the queue however the wait ends.
         let place = Place { shared, ticket };
@@ -236,7 +251,7 @@ impl Admission {
                 shared.state.lock().top.charged(began + waited, ask.account, ask.cost.units(), waited);
                 Ok(held)
             }
-            Err(why) => Err(shared.refuse(&ask, why)),
+            Err(why) => Err(shared.refuse(&ask, why, waited)),
         }
     }
 
@@ -246,26 +261,37 @@ impl Admission {
             let now = self.0.clock.now();
             let mut state = self.0.state.lock();
             state.adaptive.sample(now, signal, took);
-            Shared::go_on(&self.0, state);
+            Shared::go_on(&self.0, state, now);
         }
+    }
+
+    /// A request was refused before it came here: its account is over this limit.
+    pub fn over_limit(&self, account: AccountId, limit: &'static str) {
+        let now = self.0.clock.now();
+        let mut state = self.0.state.lock();
+        *state.over.entry(limit).or_default() += 1;
+        state.top.refused(now, account, Duration::ZERO);
     }
 
     /// How much of what may be executed at once is, in percent; 100 while anybody waits.
     pub fn utilisation(&self) -> u64 {
+        let now = self.0.clock.now();
         let state = self.0.state.lock();
-        if state.queue.is_empty() { (state.held * 100 / state.adaptive.limit().max(1)).min(100) } else { 100 }
+        if state.queue.is_empty() { (state.held * 100 / state.adaptive.limit(now).max(1)).min(100) } else { 100 }
     }
 
     pub fn load(&self) -> Load {
+        let now = self.0.clock.now();
         let state = self.0.state.lock();
         Load {
             enabled: self.0.enabled,
-            limit: state.adaptive.limit(),
+            limit: state.adaptive.limit(now),
             held: state.held,
             queued: state.queue.len(),
             admitted: state.admitted,
             refused: Refused::ALL.map(|why| (why, state.refused[why.index()])),
-            accounts: state.top.list(),
+            over: state.over.clone(),
+            accounts: state.top.list(now),
         }
     }
 
@@ -280,46 +306,58 @@ impl Shared {
         Held { shared: Weak::new(), account, units: 0, timed: None }
     }
 
-    fn join(shared: &Arc<Self>, claim: Claim, turn: Turn) -> Option<Ticket> {
+    fn join(shared: &Arc<Self>, claim: Claim, waiting: Waiting) -> Option<Ticket> {
+        let (hand, now) = (hand(claim.account), waiting.since);
         let mut state = shared.state.lock();
-        let (ticket, gone) = match state.queue.join(claim, turn) {
+        let (ticket, gone) = match state.queue.join(claim, &hand, waiting) {
             Joined::Waits(ticket) => (Some(ticket), None),
             Joined::Instead(ticket, gone) => (Some(ticket), Some(gone)),
             Joined::Refused(_) => (None, None),
         };
-        Self::go_on(shared, state);
+        Self::go_on(shared, state, now);
         if let Some(gone) = gone {
             // It counts its refusal itself; nobody may wait for it any more.
-            drop(gone.send(Err(Refused::QueueFull)));
+            drop(gone.turn.send(Err(Refused::QueueFull)));
         }
         ticket
     }
 
-    /// Tells everyone whose turn has come and for whom there is room. The lock is let go before: what is told to one that has left is
-    /// given back at once.
-    fn go_on(shared: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>) {
+    /// Tells everyone whose turn has come and for whom there is room; of a queue that stands, that it came too late to those who waited for
+    /// long. The lock is let go before: what is told to one that has left is given back at once.
+    fn go_on(shared: &Arc<Self>, mut state: parking_lot::MutexGuard<'_, State>, now: Instant) {
         let mut told = Vec::new();
-        while let Some((claim, turn)) = {
-            let State { queue, adaptive, held, accounts, .. } = &mut *state;
+        let (patience, limit) = (state.flow.patience(now), state.adaptive.limit(now));
+        let is_late = |claim: &Claim, waiting: &Waiting| match claim.begun {
+            Begun::No => now.saturating_duration_since(waiting.since) > patience,
+            Begun::Yes => false,
+        };
+        while let Some((claim, waiting)) = {
+            let State { queue, held, accounts, .. } = &mut *state;
             let of = |account| accounts.get(&account).copied().unwrap_or(0);
-            queue.next(|claim| room(adaptive.limit(), *held, of(claim.account), claim.cost))
+            queue.next(|claim, waiting| match room(limit, *held, of(claim.account), claim.cost) {
+                Room::Enough if is_late(claim, waiting) => Room::Late,
+                found => found,
+            })
         } {
-            told.push((turn, state.hold(shared, &claim)));
+            let turn = if is_late(&claim, &waiting) { Err(Refused::TooOld) } else { Ok(state.hold(shared, &claim)) };
+            told.push((waiting.turn, turn));
         }
-        if !state.queue.is_empty() {
+        let anybody = !state.queue.is_empty();
+        state.flow.waits(now, anybody);
+        if anybody {
             state.adaptive.held_back();
         }
         drop(state);
-        for (turn, held) in told {
-            drop(turn.send(Ok(held)));
+        for (one, turn) in told {
+            drop(one.send(turn));
         }
     }
 
-    fn refuse(&self, ask: &Ask, why: Refused) -> Refused {
+    fn refuse(&self, ask: &Ask, why: Refused, waited: Duration) -> Refused {
         let now = self.clock.now();
         let mut state = self.state.lock();
         state.refused[why.index()] += 1;
-        state.top.refused(now, ask.account);
+        state.top.refused(now, ask.account, waited);
         drop(state);
         metrics::counter!("bulkhead_admission_refused_total", "reason" => why.name(), "class" => ask.class.name())
             .increment(1);
@@ -335,10 +373,11 @@ struct Place<'s> {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
+        let now = self.shared.clock.now();
         let mut state = self.shared.state.lock();
         // Those behind it may find room where it found none.
         if let Some(left) = state.queue.leave(self.ticket) {
-            Shared::go_on(self.shared, state);
+            Shared::go_on(self.shared, state, now);
             drop(left);
         }
     }

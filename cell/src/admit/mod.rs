@@ -6,13 +6,14 @@
 //!                                  ▼                                 ▼    │
 //!                             FairQueue ──its turn──►          client slow, or next chunk:
 //!                                  │                            gives back, waits for a turn
-//!                                  └─too old, deadline, full──► 503 SlowDown, not executed
+//!                                  └─too old, deadline, full──► 503 SlowDown
 //! ```
 //!
 //! Knows no storage and no HTTP; of S3 only which calls there are.
 
 mod adaptive;
 pub mod cost;
+mod flow;
 mod gate;
 mod pass;
 mod queue;

@@ -31,31 +31,57 @@ impl Pass {
         Ok(Arc::new(Self { gate: gate.clone(), ask, state }))
     }
 
-    /// Takes in what the client sends. A small body may take a moment; beyond it, and for a `large` one from the start, nothing is held. For
-    /// a small one the request's turn is waited for again.
+    /// Takes in a document, after which all of the request's work is still to be done. Who sends it slowly gives back what is held, waits for
+    /// the request's turn again and is charged again.
     ///
     /// # Errors
     /// What `taking` fails with, or [`Refused`].
-    pub async fn intake<T, E: From<Refused>>(
+    pub async fn intake<T, E: From<Refused>>(&self, taking: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        self.take_in(false, self.ask.cost, taking).await
+    }
+
+    /// Waits for what is not this node's to hurry, a client's bytes or an answer from elsewhere, after which a commit is left to be done. What is
+    /// small may take a moment; beyond it, and for what is `large` from the start, nothing is held, and the commit's turn is waited for.
+    ///
+    /// # Errors
+    /// What `taking` fails with, or [`Refused`].
+    pub async fn before_commit<T, E: From<Refused>>(
         &self,
         large: bool,
         taking: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        self.take_in(large, Cost::of_commit(), taking).await
+    }
+
+    async fn take_in<T, E: From<Refused>>(
+        &self,
+        large: bool,
+        left: Cost,
+        taking: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         let mut taking = pin!(taking);
-        if large {
+        let taken = if large {
             self.park();
-            return taking.await;
+            taking.await?
+        } else if let Ok(taken) = timeout(PARK_AFTER, &mut taking).await {
+            taken?
+        } else {
+            self.park();
+            taking.await?
+        };
+        // Not so when it took long, nor when there were pieces with turns of their own.
+        if !self.is_held() {
+            let held = self.gate.stage(self.begun(left)).await?;
+            *self.state.lock() = Executing { held: Some(held), since: Some(self.gate.now()) };
         }
-        if let Ok(taken) = timeout(PARK_AFTER, &mut taking).await {
-            let mut state = self.state.lock();
-            state.since = state.since.map(|_| self.gate.now());
-            return taken;
-        }
-        self.park();
-        let taken = taking.await?;
-        let held = self.gate.stage(self.begun(self.ask.cost)).await?;
-        *self.state.lock() = Executing { held: Some(held), since: Some(self.gate.now()) };
         Ok(taken)
+    }
+
+    /// Whether what the request holds is still held. From now on all time is the cell's own.
+    fn is_held(&self) -> bool {
+        let mut state = self.state.lock();
+        state.since = state.since.map(|_| self.gate.now());
+        state.held.is_some()
     }
 
     /// Gives back what is held: what comes now takes as long as the client likes.
@@ -80,13 +106,13 @@ impl Pass {
         Ask { cost, deadline: self.gate.now() + STAGE_AGE_MAX, ..self.ask }
     }
 
-    /// The answer is there.
-    pub fn end(&self) {
+    /// The answer is there. Only of one that succeeded the time tells anything: an error may come at once.
+    pub fn end(&self, succeeded: bool) {
         let mut state = self.state.lock();
         let (held, since) = (state.held.take(), state.since.take());
         drop(state);
         drop(held);
-        if let Some(since) = since {
+        if let (Some(since), true) = (since, succeeded) {
             self.gate.sample(self.ask.class, self.ask.cost, self.gate.now() - since);
         }
     }

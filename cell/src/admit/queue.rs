@@ -5,7 +5,8 @@
 //! - In a round every queue may spend [`QUEUE_QUANTUM`] units. A request is charged its cost, divided by its account's weight and
 //!   multiplied by the number of queues its account waits in: whatever an account does, it spends its weight's share.
 //! - A queue that was empty begins its round at the front, so an account that asks seldom waits for nobody's backlog.
-//! - Everything is bounded. When all queues together are full, the newest of the longest makes room, never one of a shorter.
+//! - Everything is bounded. When all queues together are full, the newest of the longest makes room, never one of a shorter. Pieces of requests
+//!   that have begun are counted by themselves: however many wait, there is room for new requests.
 
 use crate::limits::{QUEUE_HAND, QUEUE_LENGTH_MAX, QUEUE_QUANTUM, QUEUED_MAX, QUEUES, WEIGHT_NORMAL};
 use bulkhead_model::AccountId;
@@ -27,8 +28,8 @@ pub struct Claim {
     pub begun: Begun,
 }
 
-/// Whether some of a request was executed already. Such a one finds room where others find none; how many there are is bounded by the memory
-/// for bodies.
+/// Whether some of a request was executed already. Such a one finds room where others find none, and takes none of theirs; how many there are
+/// is bounded by the memory for bodies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begun {
     No,
@@ -46,9 +47,11 @@ pub struct Ticket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Room {
     Enough,
+    /// There is, but it waited too long: at its turn it is taken out, and its queue pays nothing for it.
+    Late,
     /// Not for this account: others may go first.
     AccountFull,
-    /// For nobody: it keeps its turn.
+    /// For nobody: it keeps its turn, once it has one.
     Full,
 }
 
@@ -74,6 +77,23 @@ struct Queue<T> {
     credit: u64,
     /// The round in which it was given its credit.
     round: u64,
+    /// Of its entries, those of requests that have begun.
+    begun: usize,
+}
+
+impl<T> Queue<T> {
+    /// Entries of requests that have not begun.
+    fn fresh(&self) -> usize {
+        self.entries.len() - self.begun
+    }
+
+    /// No more of such are taken.
+    fn is_full(&self, begun: Begun) -> bool {
+        match begun {
+            Begun::No => self.fresh() >= QUEUE_LENGTH_MAX,
+            Begun::Yes => self.begun >= QUEUE_LENGTH_MAX * 2,
+        }
+    }
 }
 
 /// The queues. `T` is told when its turn has come.
@@ -85,6 +105,8 @@ pub struct FairQueue<T> {
     turns: VecDeque<usize>,
     round: u64,
     len: usize,
+    /// Of these, pieces of requests that have begun.
+    begun: usize,
     next: u64,
 }
 
@@ -105,13 +127,14 @@ pub fn hand(account: AccountId) -> [usize; QUEUE_HAND] {
 
 impl<T> Default for FairQueue<T> {
     fn default() -> Self {
-        let queue = |_| Queue { entries: VecDeque::new(), credit: 0, round: 0 };
+        let queue = |_| Queue { entries: VecDeque::new(), credit: 0, round: 0, begun: 0 };
         Self {
             queues: (0..QUEUES).map(queue).collect(),
             waiting: HashMap::new(),
             turns: VecDeque::with_capacity(QUEUES),
             round: 1,
             len: 0,
+            begun: 0,
             next: 0,
         }
     }
@@ -127,36 +150,37 @@ impl<T> FairQueue<T> {
         self.len == 0
     }
 
-    /// Lets a request wait behind those of its queue.
-    pub fn join(&mut self, claim: Claim, what: T) -> Joined<T> {
-        let hand = hand(claim.account);
-        let shortest = hand.into_iter().min_by_key(|queue| self.queues[*queue].entries.len());
-        let queue = shortest.expect("a hand is not empty");
-        let length = self.queues[queue].entries.len();
-        let (length_max, in_all) = match claim.begun {
-            Begun::No => (QUEUE_LENGTH_MAX, QUEUED_MAX),
-            Begun::Yes => (QUEUE_LENGTH_MAX * 2, QUEUED_MAX * 2),
-        };
-        if length >= length_max {
+    /// Lets a request wait behind those of its queue. `hand` is that of its account.
+    pub fn join(&mut self, claim: Claim, hand: &[usize; QUEUE_HAND], what: T) -> Joined<T> {
+        let of = |queue: &&usize| (self.queues[**queue].is_full(claim.begun), self.queues[**queue].entries.len());
+        let queue = *hand.iter().min_by_key(of).expect("a hand is not empty");
+        if self.queues[queue].is_full(claim.begun) {
             return Joined::Refused(what);
         }
-        if self.len < in_all {
+        let in_all = match claim.begun {
+            Begun::No => self.len - self.begun,
+            Begun::Yes => self.begun,
+        };
+        if in_all < QUEUED_MAX {
             return Joined::Waits(self.push(queue, claim, what));
         }
-        match self.newest_of_the_longest(length + 1) {
+        let gone = match claim.begun {
+            Begun::No => self.newest_of_the_longest(self.queues[queue].fresh() + 1),
+            Begun::Yes => None,
+        };
+        match gone {
             Some(gone) => Joined::Instead(self.push(queue, claim, what), gone.what),
             None => Joined::Refused(what),
         }
     }
 
-    /// Takes out a request that has not begun, of the longest queue if that is longer than `length`.
+    /// Takes out a request that has not begun, of the queue with most of such if it has more than `length`.
     fn newest_of_the_longest(&mut self, length: usize) -> Option<Entry<T>> {
-        let longest = (0..QUEUES).max_by_key(|queue| self.queues[*queue].entries.len())?;
-        let entries = &self.queues[longest].entries;
-        if entries.len() <= length {
+        let longest = (0..QUEUES).max_by_key(|queue| self.queues[*queue].fresh())?;
+        if self.queues[longest].fresh() <= length {
             return None;
         }
-        let newest = entries.iter().rposition(|entry| entry.claim.begun == Begun::No)?;
+        let newest = self.queues[longest].entries.iter().rposition(|entry| entry.claim.begun == Begun::No)?;
         self.take(longest, newest)
     }
 
@@ -164,6 +188,8 @@ impl<T> FairQueue<T> {
         let number = self.next;
         self.next += 1;
         self.len += 1;
+        let begun = usize::from(claim.begun == Begun::Yes);
+        self.begun += begun;
         let places = self.waiting.entry(claim.account).or_default();
         match places.iter_mut().find(|(place, _)| *place == queue) {
             Some((_, count)) => *count += 1,
@@ -176,6 +202,7 @@ impl<T> FairQueue<T> {
             }
             self.turns.push_front(queue);
         }
+        joined.begun += begun;
         joined.entries.push_back(Entry { claim, number, what });
         Ticket { queue, number }
     }
@@ -188,6 +215,9 @@ impl<T> FairQueue<T> {
 
     fn take(&mut self, queue: usize, at: usize) -> Option<Entry<T>> {
         let entry = self.queues[queue].entries.remove(at)?;
+        let begun = usize::from(entry.claim.begun == Begun::Yes);
+        self.queues[queue].begun -= begun;
+        self.begun -= begun;
         self.len -= 1;
         if self.queues[queue].entries.is_empty() {
             self.turns.retain(|turn| *turn != queue);
@@ -202,8 +232,12 @@ impl<T> FairQueue<T> {
         Some(entry)
     }
 
-    /// The request whose turn it is, if there is room for it.
-    pub fn next(&mut self, room: impl Fn(&Claim) -> Room) -> Option<(Claim, T)> {
+    /// The request whose turn it is, if there is room for it, or if it is [`Room::Late`].
+    ///
+    /// One that finds no room keeps others waiting only when it has its turn: a large one that its queue cannot pay for yet, or whose account
+    /// has its share, is in nobody's way. Ends after two walks at most: the second comes after so many rounds that one queue which lacked credit
+    /// has enough for its head, and whatever room there is for that, it ends the walk.
+    pub fn next(&mut self, room: impl Fn(&Claim, &T) -> Room) -> Option<(Claim, T)> {
         loop {
             // Rounds until the first of those that lack credit has enough.
             let mut lacking = u64::MAX;
@@ -211,14 +245,17 @@ impl<T> FairQueue<T> {
                 let queue = *self.turns.front()?;
                 let head = self.queues[queue].entries.front()?;
                 let (charge, credit) = (self.charge(&head.claim), self.queues[queue].credit);
-                match room(&head.claim) {
+                match room(&head.claim, &head.what) {
+                    Room::AccountFull => {}
+                    Room::Enough | Room::Late | Room::Full if charge > credit => {
+                        lacking = lacking.min((charge - credit).div_ceil(QUANTUM));
+                    }
                     Room::Full => return None,
-                    Room::Enough if charge <= credit => {
+                    Room::Late => return self.take(queue, 0).map(|entry| (entry.claim, entry.what)),
+                    Room::Enough => {
                         self.queues[queue].credit -= charge;
                         return self.take(queue, 0).map(|entry| (entry.claim, entry.what));
                     }
-                    Room::Enough => lacking = lacking.min((charge - credit).div_ceil(QUANTUM)),
-                    Room::AccountFull => {}
                 }
                 self.turns.rotate_left(1);
             }

@@ -43,15 +43,17 @@ impl Top {
         entry.count += units;
     }
 
-    pub fn refused(&mut self, now: Instant, account: AccountId) {
+    pub fn refused(&mut self, now: Instant, account: AccountId, waited: Duration) {
         let entry = self.entry(now, account);
+        entry.tally.waited += waited;
         entry.tally.refused += 1;
         entry.count += 1;
     }
 
     fn entry(&mut self, now: Instant, account: AccountId) -> &mut Entry {
         if now >= self.began + TOP_ACCOUNTS_SPAN {
-            self.before = std::mem::take(&mut self.now);
+            let last = std::mem::take(&mut self.now);
+            self.before = if now < self.began + TOP_ACCOUNTS_SPAN * 2 { last } else { HashMap::new() };
             self.began = now;
         }
         let mut inherited = 0;
@@ -67,9 +69,12 @@ impl Top {
     }
 
     /// The accounts kept, who waited longest first, then who was refused most.
-    pub fn list(&self) -> Vec<(AccountId, Tally)> {
+    pub fn list(&self, now: Instant) -> Vec<(AccountId, Tally)> {
+        // When nobody has asked for anything for long, no span has ended, and none of them is the last one.
+        let spans = [(&self.now, TOP_ACCOUNTS_SPAN * 2), (&self.before, TOP_ACCOUNTS_SPAN)];
+        let recent = spans.into_iter().filter(|(_, until)| now < self.began + *until).flat_map(|(span, _)| span);
         let mut sums: HashMap<AccountId, Tally> = HashMap::new();
-        for (account, entry) in self.before.iter().chain(&self.now) {
+        for (account, entry) in recent {
             let sum = sums.entry(*account).or_default();
             sum.units += entry.tally.units;
             sum.waited += entry.tally.waited;
@@ -97,10 +102,10 @@ mod tests {
         let mut top = Top::new(now);
         for n in 0..10_000 {
             top.charged(now, account(n % 3), 10, Duration::from_millis(1));
-            top.refused(now, account(100 + n));
+            top.refused(now, account(100 + n), Duration::ZERO);
         }
         assert!(top.now.len() <= TOP_ACCOUNTS);
-        let list = top.list();
+        let list = top.list(now);
         let busy: Vec<_> = list.iter().take(3).map(|(account, _)| *account).collect();
         assert!((0..3).all(|n| busy.contains(&account(n))), "{busy:?}");
         assert!(list[0].1.units >= 33_330 && list[0].1.waited >= Duration::from_millis(3_333));
@@ -110,11 +115,13 @@ mod tests {
     fn what_is_long_ago_is_forgotten() {
         let now = Env::system().clock.now();
         let mut top = Top::new(now);
-        top.refused(now, account(1));
-        top.refused(now + TOP_ACCOUNTS_SPAN, account(2));
-        assert_eq!(top.list().len(), 2);
-        top.refused(now + TOP_ACCOUNTS_SPAN * 2, account(3));
-        let list: Vec<_> = top.list().into_iter().map(|(account, _)| account).collect();
+        top.refused(now, account(1), Duration::ZERO);
+        top.refused(now + TOP_ACCOUNTS_SPAN, account(2), Duration::ZERO);
+        assert_eq!(top.list(now + TOP_ACCOUNTS_SPAN).len(), 2);
+        top.refused(now + TOP_ACCOUNTS_SPAN * 2, account(3), Duration::ZERO);
+        let list: Vec<_> = top.list(now + TOP_ACCOUNTS_SPAN * 2).into_iter().map(|(account, _)| account).collect();
         assert_eq!(list, [account(3), account(2)]);
+        assert_eq!(top.list(now + TOP_ACCOUNTS_SPAN * 3).len(), 1, "also when nobody asks");
+        assert!(top.list(now + TOP_ACCOUNTS_SPAN * 4).is_empty());
     }
 }

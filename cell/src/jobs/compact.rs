@@ -9,8 +9,8 @@ use crate::{
     admit::Admission,
     chunks::{Budget, ChunkId, ChunkStore, Emptied, Inspect, Outcome},
     limits::{
-        COMPACTION_BYTES_PER_SECOND_BUSY, COMPACTION_BYTES_PER_SECOND_MAX, COMPACTION_BYTES_PER_SECOND_MIN,
-        COMPACTION_INTERVAL, COMPACTION_STEP_BYTES, INSPECTION_PATIENCE,
+        COMPACTION_BYTES_PER_SECOND_BUSY, COMPACTION_BYTES_PER_SECOND_MAX, COMPACTION_INTERVAL, COMPACTION_STEP_BYTES,
+        INSPECTION_PATIENCE,
     },
     meta::{
         bytes::{Bytes, Verdict},
@@ -89,7 +89,7 @@ impl Job {
 
 fn budget(is_busy: bool, used_percent: u64) -> Budget {
     let most = if is_busy { COMPACTION_BYTES_PER_SECOND_BUSY } else { COMPACTION_BYTES_PER_SECOND_MAX };
-    let rate = of_what_is_left(COMPACTION_BYTES_PER_SECOND_MIN, most, used_percent);
+    let rate = of_what_is_left(COMPACTION_BYTES_PER_SECOND_BUSY, most, used_percent);
     Budget { bytes: COMPACTION_STEP_BYTES, bytes_per_second: rate }
 }
 

@@ -7,7 +7,10 @@
 //! who fills a share slowly gives it up once others wait for one ([`Budget::wanted_back`]).
 
 use super::OpError;
-use crate::limits::{ACCOUNT_SHARE_PERCENT, BUDGET_PATIENCE, BUDGET_SMALL_FRACTION, FILL_PATIENCE, INLINE_BYTES_MAX};
+use crate::limits::{
+    ACCOUNT_SHARE_PERCENT, BUDGET_PATIENCE, BUDGET_PIECE_PATIENCE, BUDGET_SMALL_FRACTION, FILL_PATIENCE,
+    INLINE_BYTES_MAX,
+};
 use bulkhead_model::AccountId;
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -36,7 +39,8 @@ impl Budgets {
     /// Divides `bytes` between incoming and outgoing bodies.
     pub fn new(bytes: u64) -> Self {
         let half = bytes / 2;
-        Self { incoming: Budget::new(half), outgoing: Budget::new(half) }
+        let outgoing = Budget { patience: BUDGET_PIECE_PATIENCE, ..Budget::new(half) };
+        Self { incoming: Budget::new(half), outgoing }
     }
 }
 
@@ -152,7 +156,7 @@ impl Budget {
     /// Waits for a share of `bytes`, behind those who asked before.
     ///
     /// # Errors
-    /// [`OpError::SlowDown`] when it is not there within [`BUDGET_PATIENCE`].
+    /// [`OpError::SlowDown`] when it is not there within [`BUDGET_PATIENCE`], or [`BUDGET_PIECE_PATIENCE`] for a body that goes out.
     pub async fn take(&self, bytes: u32) -> Result<Share, OpError> {
         if bytes as usize <= INLINE_BYTES_MAX
             && let Ok(permit) = self.small.clone().try_acquire_many_owned(bytes)

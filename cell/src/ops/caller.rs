@@ -26,7 +26,7 @@ impl Caller {
     /// Waits for the turn of a piece of the call's work that costs `cost`. The piece holds it until the result is dropped.
     ///
     /// # Errors
-    /// [`OpError::SlowDown`] when its turn does not come.
+    /// [`OpError::Overloaded`] when its turn does not come.
     pub(super) async fn stage(&self, cost: Cost) -> Result<Option<Held>, OpError> {
         match &self.pass {
             Some(pass) => Ok(Some(pass.stage(cost).await?)),
@@ -34,17 +34,17 @@ impl Caller {
         }
     }
 
-    /// Takes in what the client sends, without holding anything up while it does.
+    /// Waits for what the client sends, or somebody else answers, without holding anything up meanwhile. A commit is left to be done.
     ///
     /// # Errors
-    /// Those of `taking`; [`OpError::SlowDown`] when the call's turn does not come again.
-    pub(super) async fn intake<T>(
+    /// Those of `taking`; [`OpError::Overloaded`] when the commit's turn does not come.
+    pub(super) async fn before_commit<T>(
         &self,
         large: bool,
         taking: impl Future<Output = Result<T, OpError>>,
     ) -> Result<T, OpError> {
         match &self.pass {
-            Some(pass) => pass.intake(large, taking).await,
+            Some(pass) => pass.before_commit(large, taking).await,
             None => taking.await,
         }
     }

@@ -60,6 +60,10 @@ pub enum OpError {
     /// The node has no room for this request now. Nothing was named.
     #[error("too busy: {0}")]
     SlowDown(&'static str),
+    /// The account asks for more than its share of a busy node, or the node cannot do it in time. Nothing was named. Not for another node: it
+    /// is asked by everyone whom this one refuses.
+    #[error("too much is asked for: {0}")]
+    Overloaded(&'static str),
     /// The disks have reached their reserve. Nothing was named; what is there can be read and deleted.
     #[error("the cell's disks are full")]
     DiskFull,
@@ -105,7 +109,7 @@ impl From<Refusal> for OpError {
 
 impl From<Refused> for OpError {
     fn from(refused: Refused) -> Self {
-        Self::SlowDown(match refused {
+        Self::Overloaded(match refused {
             Refused::QueueFull => "too many requests of the account wait",
             Refused::TooOld => "the request's turn did not come in time",
             Refused::Deadline => "the request's deadline passed before its turn came",

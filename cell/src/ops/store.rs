@@ -57,7 +57,7 @@ pub(super) async fn take(
     };
     let budget = cell.budgets.incoming.of(caller.account);
     let is_large = body.len.is_none_or(|len| len > INLINE_BYTES_MAX as u64);
-    let body = caller.intake(is_large, ingest(body, cut, &budget, store)).await?;
+    let body = caller.before_commit(is_large, ingest(body, cut, &budget, store)).await?;
     // Chunks are refused by the disks they go to. What rides in the index would use the reserve up that index and log live on.
     if body.inline.is_some() && !cell.chunks.local().has_room() {
         return Err(OpError::DiskFull);
@@ -107,7 +107,7 @@ async fn read_within(
         }
         Layout::Segments(segments) => segments,
     };
-    let (cell, caller) = (cell.clone(), caller.clone());
+    let (cell, caller, tasks) = (cell.clone(), caller.clone(), cell.env.tasks.clone());
     let fetch = move |Piece { chunk, range }| {
         let (cell, caller) = (cell.clone(), caller.clone());
         let read = async move {
@@ -116,7 +116,7 @@ async fn read_within(
         };
         read.boxed()
     };
-    egress::open(Pieces::new(segments, range, READ_PIECE_BYTES), budget, fetch).await
+    egress::open(Pieces::new(segments, range, READ_PIECE_BYTES), budget, &tasks, fetch).await
 }
 
 impl From<PutError> for OpError {

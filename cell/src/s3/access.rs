@@ -12,6 +12,7 @@ use crate::{
         Admission, Ask, Pass,
         cost::{Class, Cost, Declared},
     },
+    limits::DOCUMENT_BYTES_MAX,
     ops::OpError,
 };
 use bulkhead_model::AccountId;
@@ -49,15 +50,18 @@ impl Access {
     }
 }
 
-/// What the head of a request says about its size. What is malformed counts as unsaid: it is refused where it is read.
-fn declared(headers: &HeaderMap, query: &[(String, String)]) -> Declared {
-    let length = |name| headers.get(name)?.to_str().ok()?.parse().ok();
-    let names = ["max-keys", "max-uploads", "max-parts", "max-buckets"];
-    let keys = query.iter().find(|(name, _)| names.contains(&name.as_str()));
-    Declared {
-        body: length("x-amz-decoded-content-length").or_else(|| length("content-length")),
-        keys: keys.and_then(|(_, value)| value.parse().ok()),
-    }
+/// What the head of a request says about its size, never less than what will be read. What is malformed counts as unsaid: it is refused where
+/// it is read.
+fn declared(op: S3Op, headers: &HeaderMap, query: &[(String, String)]) -> Declared {
+    let length = |name: &str| headers.get(name)?.to_str().ok()?.parse::<u64>().ok();
+    let body = if op.takes_document() {
+        Some(length("content-length").unwrap_or(DOCUMENT_BYTES_MAX as u64))
+    } else {
+        length("x-amz-decoded-content-length").or_else(|| length("content-length"))
+    };
+    let said = query.iter().filter(|(name, _)| op.page_size_parameter() == Some(name.as_str()));
+    let said: Option<Vec<u64>> = said.map(|(_, value)| value.parse().ok()).collect();
+    Declared { body, keys: said.and_then(|said| said.into_iter().max()) }
 }
 
 #[async_trait::async_trait]
@@ -76,21 +80,21 @@ impl S3Access for Access {
         when::check(cx.headers(), cx.uri(), self.clock.wall())?;
         let op = S3Op::parse(&name).ok_or_else(|| not_built(&name))?;
         let _ = request.call.set((op, self.clock.now()));
-        self.gates.enter(&request, *signer, op, cx.uri(), cx.headers())?;
+        self.gates.enter(&self.admission, &request, *signer, op, cx.uri(), cx.headers())?;
         let headers = front::effective_headers(cx.headers(), cx.uri())?;
         validate::names(cx.s3_path())?;
         let query = front::query(cx.uri());
         validate::query(op, &query)?;
         validate::headers(op, &headers)?;
         validate::expected_owner(*signer, &headers)?;
-        let declared = declared(&headers, &query);
+        let declared = declared(op, &headers, &query);
         if op.takes_document() {
             let stated = Stated::read(&headers)?;
             if op == S3Op::DeleteObjects && !stated.has_digest() {
                 return Err(s3_error!(InvalidRequest, "Missing required header for this request: Content-MD5"));
             }
             let pass = self.admit(&request, op, *signer, &declared).await?;
-            return pass.intake(false, request.body.read_document(op, &stated, *signer, &self.documents)).await;
+            return pass.intake(request.body.read_document(op, &stated, *signer, &self.documents)).await;
         }
         self.admit(&request, op, *signer, &declared).await?;
         Ok(())
@@ -99,4 +103,43 @@ impl S3Access for Access {
 
 fn not_built(name: &str) -> S3Error {
     s3_error!(NotImplemented, "{name} is not implemented.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn of(op: S3Op, headers: &[(&'static str, &'static str)], query: &[(&str, &str)]) -> (Option<u64>, Option<u64>) {
+        let headers =
+            headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let Declared { body, keys } = declared(op, &headers.collect(), &query);
+        (body, keys)
+    }
+
+    #[test]
+    fn a_page_costs_what_its_own_parameter_says_and_the_most_when_that_cannot_be_read() {
+        for (query, expected) in [
+            (vec![("max-parts", "5")], Some(5)),
+            (vec![], None),
+            (vec![("max-keys", "1")], None),
+            (vec![("max-parts", "1"), ("max-parts", "900")], Some(900)),
+            (vec![("max-parts", "1"), ("max-parts", "many")], None),
+            (vec![("max-parts", "-1")], None),
+        ] {
+            assert_eq!(of(S3Op::ListParts, &[], &query).1, expected, "{query:?}");
+        }
+        assert_eq!(of(S3Op::ListObjectsV2, &[], &[("max-keys", "1")]).1, Some(1));
+        assert_eq!(of(S3Op::GetObject, &[], &[("max-keys", "1")]).1, None);
+    }
+
+    #[test]
+    fn a_document_is_as_long_as_its_connection_says_and_an_objects_bytes_as_what_is_decoded() {
+        let both = [("content-length", "900"), ("x-amz-decoded-content-length", "1")];
+        assert_eq!(of(S3Op::DeleteObjects, &both, &[]).0, Some(900));
+        assert_eq!(of(S3Op::DeleteObjects, &both[1..], &[]).0, Some(DOCUMENT_BYTES_MAX as u64));
+        assert_eq!(of(S3Op::PutObject, &both, &[]).0, Some(1));
+        assert_eq!(of(S3Op::PutObject, &both[..1], &[]).0, Some(900));
+    }
 }

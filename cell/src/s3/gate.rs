@@ -6,6 +6,7 @@ use super::{
     calls::{Action, S3Op},
 };
 use crate::{
+    admit::Admission,
     limit::{Dimension, Limiter, Over, Refused},
     limits::PART_BYTES_MAX,
     poison::{self, Poison, Scope, Shape, Ticket},
@@ -27,12 +28,14 @@ pub struct Gates {
 const POISON: &str = "x-amz-meta-bulkhead-poison";
 
 impl Gates {
-    /// Lets a request pass, or refuses it. What it holds while it is executed is given back when the request is over.
+    /// Lets a request pass, or refuses it, and tells `admission` of whom it refuses. What it holds while it is executed is given back when the
+    /// request is over.
     ///
     /// # Errors
     /// The S3 error that says why, and what the client may do.
     pub fn enter(
         &self,
+        admission: &Admission,
         request: &RequestCx,
         account: AccountId,
         op: S3Op,
@@ -48,6 +51,7 @@ impl Gates {
             };
             metrics::counter!("account_limit_refusals_total", "limit" => why, "class" => class.limit().name())
                 .increment(1);
+            admission.over_limit(account, why);
             slow_down(refused)
         })?;
         request.body.meter(permit);

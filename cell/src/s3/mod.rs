@@ -162,15 +162,17 @@ impl Shared {
                 let body = cx.body.clone();
                 let call = CURRENT.scope(Arc::clone(&cx), self.s3.call(request)).instrument(span);
                 let response = answered(AssertUnwindSafe(call).catch_unwind().await, &cx);
-                if !response.status().is_success() {
+                let succeeded = response.status().is_success();
+                // Before anything more is waited for that is the client's.
+                if let Some(pass) = cx.pass.get() {
+                    pass.end(succeeded);
+                }
+                if !succeeded {
                     body.discard(declared).await;
                 }
                 response
             }
         };
-        if let Some(pass) = cx.pass.get() {
-            pass.end();
-        }
         let (response, code) = response::complete(response, &facts);
         let bodiless = facts.method == http::Method::HEAD;
         record.answered(response.status(), code);

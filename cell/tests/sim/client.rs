@@ -88,7 +88,9 @@ impl Client {
             match self.attempt(node, request, what, work.clone()).await {
                 Ok(Ok(done)) => return Ended::Done(done),
                 Ok(Err(OpError::Refused(refusal))) => return Ended::Refused(refusal),
-                Ok(Err(OpError::NotExecuted(_) | OpError::SlowDown(_) | OpError::DiskFull))
+                Ok(Err(
+                    OpError::NotExecuted(_) | OpError::SlowDown(_) | OpError::Overloaded(_) | OpError::DiskFull,
+                ))
                 | Err(NoAnswer::NotSent) => {}
                 Ok(Err(OpError::Unknown(_))) | Err(NoAnswer::Lost) => open = true,
                 Ok(Err(other)) => {

@@ -27,11 +27,16 @@ pub struct Blueprint {
     pub capacity: Capacity,
     #[serde(default)]
     pub background: Background,
-    #[serde(default)]
+    /// Left out of the canonical form where it is as it is without being mentioned: cells remember the hashes of blueprints that are older.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub isolation: Isolation,
-    /// What one account may ask for unless the control plane says otherwise.
-    #[serde(default)]
+    /// What one account may ask for unless the control plane says otherwise. Left out likewise.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub account_limits: Limits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which AZs, and how many nodes in each.
@@ -262,6 +267,22 @@ mod tests {
         other.capacity.objects += 1;
         assert_eq!(dev.hash(), commented.hash());
         assert_ne!(dev.hash(), other.hash());
+    }
+
+    #[test]
+    fn a_blueprint_that_does_not_mention_what_is_new_hashes_as_before() {
+        let dev = Blueprint::parse(DEV).expect("valid");
+        let canonical = serde_json::to_value(&dev).expect("plain values");
+        let fields: Vec<_> = canonical.as_object().expect("fields").keys().map(String::as_str).collect();
+        assert!(!fields.contains(&"isolation") && !fields.contains(&"account_limits"), "{fields:?}");
+        let mut other = dev.clone();
+        other.account_limits.list_requests += 1;
+        assert_ne!(dev.hash(), other.hash());
+        other = dev.clone();
+        other.isolation.enabled = false;
+        assert_ne!(dev.hash(), other.hash());
+        let written = toml::to_string(&other).expect("plain values");
+        assert_eq!(Blueprint::parse(&written).expect("for tests"), other);
     }
 
     #[test]

@@ -3,12 +3,15 @@
 use super::*;
 use crate::{
     admit::Pass,
-    limits::{COST_HELD_MAX, LIMIT_FIRST, QUEUE_HAND, QUEUE_LENGTH_MAX, QUEUED_MAX, WEIGHT_NORMAL},
+    limits::{
+        COST_HELD_MAX, LIMIT_FIRST, LIMIT_MIN, QUEUE_AGE_BUSY, QUEUE_HAND, QUEUE_LENGTH_MAX, QUEUE_STANDS_AFTER,
+        QUEUED_MAX, WEIGHT_NORMAL,
+    },
 };
 use bulkhead_service::Env;
 use futures::{FutureExt as _, future::join_all, poll};
 use std::{pin::pin, task::Poll};
-use tokio::time::sleep;
+use tokio::{task::JoinSet, time::sleep};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -53,7 +56,8 @@ async fn a_busy_account_leaves_room_for_one_that_is_not() {
     let gate = gate();
     let held = fill(&gate, 1).await;
     assert_eq!(gate.load().held, LIMIT_FIRST * ACCOUNT_SHARE_PERCENT / 100);
-    let backlog: Vec<_> = (0..90).map(|_| Box::pin(gate.enter(ask(&gate, 1, 4)))).collect();
+    // All of them fit together what the account may have.
+    let backlog: Vec<_> = (0..LIMIT_MIN / 4).map(|_| Box::pin(gate.enter(ask(&gate, 1, 4)))).collect();
     let mut backlog = join_all(backlog);
     assert!(poll!(&mut backlog).is_pending());
     assert!(gate.enter(ask(&gate, 2, 4)).now_or_never().is_some_and(|entered| entered.is_ok()));
@@ -101,10 +105,12 @@ async fn a_turn_that_comes_to_one_that_has_left_goes_to_the_next() {
     let gate = gate();
     let mut held = fill(&gate, 1).await;
     let mut first = Box::pin(gate.enter(ask(&gate, 1, 4)));
-    let mut second = Box::pin(gate.enter(ask(&gate, 1, 4)));
-    assert!(poll!(&mut first).is_pending() && poll!(&mut second).is_pending());
-    // The turn is told to the first, which leaves without having heard.
+    assert!(poll!(&mut first).is_pending());
+    // The turn is told to the only one that waits, which leaves without having heard.
     held.pop();
+    assert_eq!(gate.load().queued, 0);
+    let mut second = Box::pin(gate.enter(ask(&gate, 1, 4)));
+    assert!(poll!(&mut second).is_pending());
     drop(first);
     assert!(matches!(poll!(&mut second), Poll::Ready(Ok(_))));
 }
@@ -119,14 +125,14 @@ async fn a_slow_client_holds_nothing() {
             sleep(LONG).await;
             Ok::<_, Refused>(())
         };
-        let mut body = pin!(pass.intake(large, slowly));
+        let mut body = pin!(pass.before_commit(large, slowly));
         assert!(poll!(&mut body).is_pending());
         sleep(Duration::from_secs(1)).await;
         assert!(poll!(&mut body).is_pending());
         assert_eq!(gate.load().held, 0, "large: {large}");
         body.await.expect("room");
-        assert_eq!(gate.load().held, if large { 0 } else { 4 }, "a small body's commit waits for its turn again");
-        pass.end();
+        assert_eq!(gate.load().held, 4, "its commit waits for its turn again");
+        pass.end(true);
         assert_eq!(gate.load().held, 0);
     }
 }
@@ -135,10 +141,85 @@ async fn a_slow_client_holds_nothing() {
 async fn a_piece_holds_its_own_cost_and_the_request_nothing_besides() {
     let gate = gate();
     let pass = Pass::enter(&gate, ask(&gate, 1, 4)).await.expect("room");
-    let piece = pass.stage(Cost::units_of(100)).await.expect("room");
-    assert_eq!(gate.load().held, 100);
+    let piece = pass.stage(Cost::units_of(30)).await.expect("room");
+    assert_eq!(gate.load().held, 30);
     drop(piece);
     assert_eq!(gate.load().held, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_tells_nothing_of_how_long_work_takes() {
+    let gate = gate();
+    for succeeded in [false, true] {
+        let pass = Pass::enter(&gate, ask(&gate, 1, 4)).await.expect("room");
+        pass.end(succeeded);
+        let sampled = !gate.0.state.lock().adaptive.is_untold();
+        assert_eq!((gate.load().held, sampled), (0, succeeded));
+    }
+}
+
+#[test]
+fn an_account_that_has_its_share_is_in_nobodys_way_though_there_is_no_room_for_it_at_all() {
+    assert_eq!(room(100, 50, 10, 20), Room::Enough);
+    assert_eq!(room(100, 90, 10, 20), Room::Full);
+    assert_eq!(room(100, 60, 60, 20), Room::AccountFull);
+    assert_eq!(room(100, 90, 60, 20), Room::AccountFull);
+}
+
+/// One that comes, is executed for so long when it is let in, and how long it waited for that.
+fn arrive(gate: &Admission, account: u64, works: Duration) -> impl Future<Output = Result<Duration, Refused>> + use<> {
+    let (gate, ask) = (gate.clone(), ask(gate, account, 4));
+    async move {
+        let came = gate.now();
+        let _held = gate.enter(ask).await?;
+        let waited = gate.now() - came;
+        sleep(works).await;
+        Ok(waited)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_in_which_nothing_ends_refuses_nobody() {
+    let gate = gate();
+    let held = fill(&gate, 1).await;
+    let mut waiting = JoinSet::new();
+    for _ in 0..300 {
+        waiting.spawn(arrive(&gate, 1, Duration::from_millis(5)));
+    }
+    // Those that were let in have their outcome when there is a leader again.
+    sleep(Duration::from_millis(2_500)).await;
+    drop(held);
+    let ended = waiting.join_all().await;
+    assert!(ended.iter().all(Result::is_ok), "{ended:?}");
+    assert_eq!(gate.load().refused.map(|(_, count)| count), [0; 3]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn under_a_load_that_lasts_waiting_is_short_and_who_asks_seldom_is_not_refused() {
+    let gate = gate();
+    // Of the busy account 48 at a time, for 50 ms each: 960 a second. It asks for 2,000.
+    let (works, begun) = (Duration::from_millis(50), gate.now());
+    let (mut busy, mut quiet) = (JoinSet::new(), JoinSet::new());
+    for at in 0..5_000_u64 {
+        for _ in 0..2 {
+            let one = arrive(&gate, 1, works);
+            let late = gate.now() >= begun + QUEUE_STANDS_AFTER * 2;
+            busy.spawn(async move { (late, one.await) });
+        }
+        if at % 20 == 0 {
+            quiet.spawn(arrive(&gate, 2, works));
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    let quiet = quiet.join_all().await;
+    assert!(quiet.iter().all(Result::is_ok), "{quiet:?}");
+    let busy = busy.join_all().await;
+    let served = busy.iter().filter(|(_, one)| one.is_ok()).count();
+    assert!(served >= 960 * 4, "{served} were served");
+    let mut waits: Vec<_> = busy.iter().filter(|(late, _)| *late).filter_map(|(_, one)| one.ok()).collect();
+    waits.sort_unstable();
+    let (middle, most) = (waits[waits.len() / 2], waits[waits.len() - 1]);
+    assert!(most <= QUEUE_AGE_BUSY && middle >= QUEUE_AGE_BUSY / 5, "{middle:?}, {most:?}");
 }
 
 #[tokio::test(start_paused = true)]

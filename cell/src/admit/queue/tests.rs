@@ -12,8 +12,14 @@ fn claim(n: u64, cost: u64) -> Claim {
     Claim { account: account(n), weight: WEIGHT_NORMAL, cost, begun: Begun::No }
 }
 
-fn anyone(_: &Claim) -> Room {
+fn anyone<T>(_: &Claim, _: &T) -> Room {
     Room::Enough
+}
+
+impl<T> FairQueue<T> {
+    fn ask(&mut self, claim: Claim, what: T) -> Joined<T> {
+        self.join(claim, &hand(claim.account), what)
+    }
 }
 
 /// Accounts of whose queues none is another's.
@@ -66,13 +72,13 @@ fn one_that_asks_seldom_waits_for_nobodys_backlog() {
     let two = strangers(2);
     let of = |account, cost| Claim { account, weight: WEIGHT_NORMAL, cost, begun: Begun::No };
     for _ in 0..QUEUE_HAND * QUEUE_LENGTH_MAX {
-        assert!(matches!(queue.join(of(two[0], 4), ()), Joined::Waits(_)));
+        assert!(matches!(queue.ask(of(two[0], 4), ()), Joined::Waits(_)));
     }
-    assert!(matches!(queue.join(of(two[0], 4), ()), Joined::Refused(())), "its queues are full");
+    assert!(matches!(queue.ask(of(two[0], 4), ()), Joined::Refused(())), "its queues are full");
     for _ in 0..20 {
         queue.next(anyone).expect("waits");
     }
-    assert!(matches!(queue.join(of(two[1], 4), ()), Joined::Waits(_)));
+    assert!(matches!(queue.ask(of(two[1], 4), ()), Joined::Waits(_)));
     assert_eq!(queue.next(anyone).map(|(claim, ())| claim.account), Some(two[1]));
 }
 
@@ -81,11 +87,11 @@ fn an_account_without_room_lets_others_pass_and_no_room_at_all_keeps_the_turn() 
     let mut queue = FairQueue::default();
     let two = strangers(2);
     for account in [two[1], two[0]] {
-        let joined = queue.join(Claim { account, weight: WEIGHT_NORMAL, cost: 4, begun: Begun::No }, ());
+        let joined = queue.ask(Claim { account, weight: WEIGHT_NORMAL, cost: 4, begun: Begun::No }, ());
         assert!(matches!(joined, Joined::Waits(_)));
     }
-    assert!(queue.next(|_| Room::Full).is_none());
-    let full = |claim: &Claim| if claim.account == two[0] { Room::AccountFull } else { Room::Enough };
+    assert!(queue.next(|_, ()| Room::Full).is_none());
+    let full = |claim: &Claim, (): &()| if claim.account == two[0] { Room::AccountFull } else { Room::Enough };
     assert_eq!(queue.next(full).map(|(claim, ())| claim.account), Some(two[1]));
     assert!(queue.next(full).is_none());
     assert_eq!(queue.next(anyone).map(|(claim, ())| claim.account), Some(two[0]));
@@ -93,9 +99,52 @@ fn an_account_without_room_lets_others_pass_and_no_room_at_all_keeps_the_turn() 
 }
 
 #[test]
+fn a_large_request_that_its_queue_cannot_pay_for_yet_is_in_nobodys_way() {
+    let mut queue = FairQueue::default();
+    let three = strangers(3);
+    let small = |account| Claim { account, weight: WEIGHT_NORMAL, cost: 4, begun: Begun::No };
+    // The last that comes to an empty queue is the first to be looked at.
+    assert!(matches!(queue.ask(small(three[0]), ()), Joined::Waits(_)));
+    assert!(matches!(queue.ask(Claim { cost: 1_000, ..small(three[1]) }, ()), Joined::Waits(_)));
+    let no_room_for_large = |claim: &Claim, (): &()| if claim.cost > 4 { Room::Full } else { Room::Enough };
+    assert_eq!(queue.next(no_room_for_large).map(|(claim, ())| claim.account), Some(three[0]));
+    assert!(queue.next(no_room_for_large).is_none());
+    // Now it has saved up enough, and keeps its turn.
+    assert!(matches!(queue.ask(small(three[2]), ()), Joined::Waits(_)));
+    queue.turns.rotate_left(1);
+    assert!(queue.next(no_room_for_large).is_none());
+    assert_eq!(queue.next(anyone).map(|(claim, ())| claim.account), Some(three[1]));
+}
+
+#[test]
+fn one_that_comes_too_late_goes_at_its_turn_and_costs_its_queue_nothing() {
+    let mut queue = FairQueue::default();
+    let Joined::Waits(ticket) = queue.ask(claim(1, 10), "late") else { panic!("there is room") };
+    assert_eq!(queue.next(|_, _| Room::Late).map(|(_, what)| what), Some("late"));
+    assert_eq!((queue.len(), queue.queues[ticket.queue].credit), (0, QUANTUM));
+}
+
+#[test]
+fn pieces_of_requests_that_have_begun_lock_nobody_out() {
+    let mut queue = FairQueue::default();
+    let mut n = 0;
+    while queue.begun < QUEUED_MAX {
+        let _ = queue.ask(Claim { begun: Begun::Yes, ..claim(n, 4) }, ());
+        n += 1;
+    }
+    assert!(matches!(queue.ask(Claim { begun: Begun::Yes, ..claim(n, 4) }, ()), Joined::Refused(())));
+    for n in 0..100 {
+        assert!(matches!(queue.ask(claim(n, 4), ()), Joined::Waits(_)));
+    }
+    assert_eq!(queue.len(), QUEUED_MAX + 100);
+    while queue.next(anyone).is_some() {}
+    assert_eq!((queue.len(), queue.begun), (0, 0));
+}
+
+#[test]
 fn who_leaves_is_forgotten_once() {
     let mut queue = FairQueue::default();
-    let Joined::Waits(ticket) = queue.join(claim(1, 4), "a") else { panic!("there is room") };
+    let Joined::Waits(ticket) = queue.ask(claim(1, 4), "a") else { panic!("there is room") };
     assert_eq!(queue.leave(ticket), Some("a"));
     assert_eq!(queue.leave(ticket), None);
     assert!(queue.next(anyone).is_none() && queue.waiting.is_empty());
@@ -107,13 +156,13 @@ fn when_all_is_full_the_longest_queue_makes_room() {
     let mut n = 0;
     while queue.len() < QUEUED_MAX {
         // The busy fill their hands; there are many of them.
-        let _ = queue.join(claim(n % 6, 4), n);
+        let _ = queue.ask(claim(n % 6, 4), n);
         n += 1;
     }
     let quiet = (6..10_000).find(|n| hand(account(*n)).iter().any(|at| queue.queues[*at].entries.len() < 8));
     let quiet = quiet.expect("some queue is short");
     let longest = queue.queues.iter().map(|queue| queue.entries.len()).max();
-    match queue.join(claim(quiet, 4), n) {
+    match queue.ask(claim(quiet, 4), n) {
         Joined::Instead(_, gone) => assert_ne!(gone, n, "not the one that came"),
         other => panic!("{other:?}, and the longest queue has {longest:?}"),
     }
@@ -144,7 +193,7 @@ proptest! {
             match step {
                 Step::Join { account, cost } => {
                     let claim = claim(account, cost);
-                    match queue.join(claim, at) {
+                    match queue.ask(claim, at) {
                         Joined::Waits(ticket) => model.push((ticket, claim, at)),
                         Joined::Instead(..) | Joined::Refused(_) => prop_assert!(false, "there is room"),
                     }
@@ -183,7 +232,7 @@ proptest! {
         }).collect();
         for (claim, (_, _, depth)) in claims.iter().zip(&shapes) {
             for _ in 0..*depth {
-                prop_assert!(matches!(queue.join(*claim, ()), Joined::Waits(_)));
+                prop_assert!(matches!(queue.ask(*claim, ()), Joined::Waits(_)));
             }
         }
         let mut spent = vec![0_u64; claims.len()];
@@ -191,7 +240,7 @@ proptest! {
             let (claim, ()) = queue.next(anyone).expect("there is always a backlog");
             let of = claims.iter().position(|other| *other == claim).expect("known");
             spent[of] += claim.cost;
-            prop_assert!(matches!(queue.join(claim, ()), Joined::Waits(_)));
+            prop_assert!(matches!(queue.ask(claim, ()), Joined::Waits(_)));
         }
         // In quanta: what each has spent by its weight, and by how much it may be off.
         let share = |at: usize| spent[at] as f64 / f64::from(shapes[at].0);

@@ -99,7 +99,7 @@ pub struct NodeLoad {
     pub queued: u64,
     /// Turns given since the process began: of requests, and of pieces of large ones.
     pub admitted: u64,
-    /// Refusals since the process began, by reason.
+    /// Refusals since the process began, by reason: of the queue, or the limit of its account that a request met.
     pub refused: BTreeMap<String, u64>,
     /// Of the last one to two minutes: the accounts that waited longest, then those that were refused most. Bounded; an account that asks
     /// seldom may be missing.
