@@ -43,12 +43,10 @@ where
         let wanted = piece.range.end - piece.range.start;
         let read = fetch(piece);
         async move {
-            let piece = async move {
-                let share = budget.take(wanted).await?;
-                let bytes = read.await?;
-                Ok::<Bytes, OpError>(share.hold(bytes))
-            };
-            tasks.driven(piece).await.unwrap_or_else(|error| Err(OpError::Internal(error.to_string())))
+            // In the order of the pieces, not in a task: a later piece that took the last of the memory would keep the one before it waiting.
+            let share = budget.take(wanted).await?;
+            let bytes = tasks.driven(read).await.unwrap_or_else(|error| Err(OpError::Internal(error.to_string())))?;
+            Ok(share.hold(bytes))
         }
     };
     let mut read = Box::pin(stream::iter(pieces).map(fetch).buffered(READ_AHEAD_PIECES));
@@ -121,6 +119,21 @@ mod tests {
         assert!(matches!(open(pieces(3), budget.clone(), &tasks, unreadable(0)).await, Err(OpError::Internal(_))));
         let body = open(pieces(3), budget, &tasks, unreadable(1)).await.expect("the first is readable");
         assert!(body.try_collect::<Vec<_>>().await.is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_reader_that_keeps_a_piece_until_it_has_the_next_is_served_to_the_end() {
+        let fetch = |piece: Piece| async move {
+            yield_now().await;
+            Ok::<Bytes, OpError>(bytes(&piece))
+        };
+        let budget = Budget::undivided(READ_AHEAD_PIECES as u64 * 10);
+        let mut body = open(pieces(2_000), budget, &Tasks::default(), fetch).await.expect("readable");
+        let mut kept = None;
+        while let Some(piece) = body.next().await {
+            kept = Some(piece.expect("the next piece takes no memory before it"));
+        }
+        assert!(kept.is_some());
     }
 
     #[tokio::test]

@@ -149,6 +149,10 @@ impl<'a> Intake<'a> {
             let taken = self.rest.len().min(want - chunk.len());
             chunk.extend_from_slice(&self.rest[..taken]);
             self.rest.advance(taken);
+            if self.rest.is_empty() {
+                // Even without a byte left it would keep what it came in.
+                self.rest = Bytes::new();
+            }
         }
         Ok((!chunk.is_empty()).then(|| share.hold(chunk)))
     }
