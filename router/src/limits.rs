@@ -127,3 +127,5 @@ pub const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// For background work at shutdown.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+/// One in so many requests that went well, or were told to come again, is told at level info.
+pub const REQUEST_EVENT_SAMPLE: u128 = 64;

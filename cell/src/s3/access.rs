@@ -80,7 +80,7 @@ impl S3Access for Access {
         when::check(cx.headers(), cx.uri(), self.clock.wall())?;
         let op = S3Op::parse(&name).ok_or_else(|| not_built(&name))?;
         let _ = request.call.set((op, self.clock.now()));
-        self.gates.enter(&self.admission, &request, *signer, op, cx.uri(), cx.headers())?;
+        self.gates.enter(&self.admission, &request, *signer, op, cx.headers())?;
         let headers = front::effective_headers(cx.headers(), cx.uri())?;
         validate::names(cx.s3_path())?;
         let query = front::query(cx.uri());
@@ -94,10 +94,11 @@ impl S3Access for Access {
                 return Err(s3_error!(InvalidRequest, "Missing required header for this request: Content-MD5"));
             }
             let pass = self.admit(&request, op, *signer, &declared).await?;
+            self.gates.note(&request, *signer, op, cx.uri(), cx.headers())?;
             return pass.intake(request.body.read_document(op, &stated, *signer, &self.documents)).await;
         }
         self.admit(&request, op, *signer, &declared).await?;
-        Ok(())
+        self.gates.note(&request, *signer, op, cx.uri(), cx.headers())
     }
 }
 

@@ -1,5 +1,5 @@
 //! What stands in front of a request's execution, once it is known whose it is and what it asks for, and before its body is read:
-//! poison first, then the account's limits.
+//! the account's limits first, and poison last.
 
 use super::{
     caller::RequestCx,
@@ -9,7 +9,7 @@ use crate::{
     admit::Admission,
     limit::{Dimension, Limiter, Over, Refused},
     limits::PART_BYTES_MAX,
-    poison::{self, Poison, Scope, Shape, Ticket},
+    poison::{self, Poison, Scope, Shape},
 };
 use bulkhead_model::{AccountId, headers};
 use bulkhead_service::fail_point::FailPoint;
@@ -39,10 +39,8 @@ impl Gates {
         request: &RequestCx,
         account: AccountId,
         op: S3Op,
-        uri: &Uri,
         headers: &HeaderMap,
     ) -> S3Result<()> {
-        let ticket = self.note(account, op, uri, headers)?;
         let class = class(op);
         let permit = self.limiter.enter(account, class, body_length(headers)).map_err(|refused| {
             let why = match refused {
@@ -55,16 +53,24 @@ impl Gates {
             slow_down(refused)
         })?;
         request.body.meter(permit);
-        let _ = request.ticket.set(ticket);
-        if headers.contains_key(POISON) {
-            FailPoint::PoisonRequest.pass();
-        }
         Ok(())
     }
 
-    fn note(&self, account: AccountId, op: S3Op, uri: &Uri, headers: &HeaderMap) -> S3Result<Ticket> {
+    /// Notes a request that is to be executed now, or refuses it as poison. The last before the execution: what is refused for another reason
+    /// cannot do harm, and is not worth a note.
+    ///
+    /// # Errors
+    /// The S3 error that says until when it is refused.
+    pub fn note(
+        &self,
+        request: &RequestCx,
+        account: AccountId,
+        op: S3Op,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> S3Result<()> {
         let shape = Shape::of(account, op.name(), uri, headers);
-        self.poison.enter(&shape).map_err(|refused| {
+        let ticket = self.poison.enter(&shape).map_err(|refused| {
             let scope = match refused.scope {
                 Scope::Here => "node",
                 Scope::Alone => "alone",
@@ -72,7 +78,12 @@ impl Gates {
             };
             metrics::counter!("poison_refusals_total", "scope" => scope).increment(1);
             quarantined(&refused)
-        })
+        })?;
+        let _ = request.ticket.set(ticket);
+        if headers.contains_key(POISON) {
+            FailPoint::PoisonRequest.pass();
+        }
+        Ok(())
     }
 }
 
