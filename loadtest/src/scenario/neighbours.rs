@@ -1,9 +1,9 @@
-//! `neighbours`: one account does ten times its fair share, of one kind of work after the other, then ten times its limit; what do its quiet
-//! neighbours notice?
+//! `neighbours`: one account asks for ten times its limit, of one kind of work after the other; what do its quiet neighbours notice?
 //!
-//! The quiet ones are an open loop: each sends at its own times, whatever became of what it sent before, and a latency counts from when
-//! a request was due, so that a service that stands still cannot hide it. The noisy one is a closed loop of many clients. Before the first noise
-//! the quiet ones are measured alone, and with that all is compared. Isolation is the gate and the limit: without it there is neither.
+//! Its limit is about what each of the accounts could have if all did the same. All send at their own times, whatever became of what they sent
+//! before: the noisy one with many clients, each of the quiet ones a few times a second. A latency counts from when a request was due, so that
+//! a service that stands still cannot hide it. Before the first noise the quiet ones are measured alone, and with that all is compared. Isolation is the
+//! gate and the limit: without it there is neither, and the same is asked for.
 
 use crate::{
     client::{Condition, ListQuery, Lost, Outcome, PayloadHash, Put, Session, Target},
@@ -42,9 +42,6 @@ pub struct Neighbours {
     /// Measured seconds without noise, and with each kind of it
     #[arg(long, default_value_t = 30)]
     seconds: u64,
-    /// Keys that are there to be deleted by an account without a limit
-    #[arg(long, default_value_t = 100_000)]
-    deleted_keys: u64,
     /// Kinds of work of the noisy account
     #[arg(long, value_delimiter = ',', value_enum, default_value = "small-puts,large-puts,listings,deletes")]
     kinds: Vec<Kind>,
@@ -88,13 +85,27 @@ impl Kind {
         }
     }
 
-    /// The option of `bulkhead account limits` by which an account gets less of it.
-    fn limit(self) -> &'static str {
+    /// What holds it to its limit: the option of `bulkhead account limits`, and its value.
+    fn limit(self) -> (&'static str, u64) {
         match self {
-            Self::SmallPuts | Self::LargePuts => "--write-requests",
-            Self::Listings => "--list-requests",
-            Self::Deletes => "--delete-requests",
+            Self::SmallPuts => ("--write-requests", 200),
+            Self::LargePuts => ("--bytes-in", 4 << 20),
+            Self::Listings => ("--list-requests", 40),
+            Self::Deletes => ("--delete-requests", 200),
         }
+    }
+
+    /// What of it the noisy account may do in a second, in requests.
+    fn allowed(self) -> f64 {
+        match self {
+            Self::LargePuts => self.limit().1 as f64 / LARGE_BYTES as f64,
+            Self::SmallPuts | Self::Listings | Self::Deletes => self.limit().1 as f64,
+        }
+    }
+
+    /// What of it the noisy account asks for in a second, in requests.
+    fn offered(self) -> f64 {
+        self.allowed() * OVER_THE_LIMIT
     }
 }
 
@@ -106,8 +117,9 @@ const LARGE_BYTES: u64 = 8 << 20;
 const LISTED_KEYS: u64 = 2_000;
 /// Clients that prepare buckets.
 const FILLERS: u64 = 64;
-/// So many times its limit the noisy account must ask for.
-const OVER_THE_LIMIT: u64 = 10;
+/// So many times its limit the noisy account asks for, and of that at least so much when nothing is done for it beyond its limit, in percent.
+const OVER_THE_LIMIT: f64 = 10.0;
+const OFFERED_SHARE_MIN: f64 = 0.9;
 
 /// What the quiet accounts saw.
 struct Seen {
@@ -187,13 +199,7 @@ async fn once(options: &Neighbours, isolated: bool) -> anyhow::Result<Vec<String
     let run = Run { options, site: &site, noisy: &noisy, quiet: &quiet, alone: &alone };
     let mut broken = Vec::new();
     for &kind in &options.kinds {
-        let (done, noticed) = run.beside(kind, None).await?;
-        broken.extend(noticed);
-        if isolated {
-            // What is done for it when nothing but the gate holds it back is ten times what it may do from now on.
-            let limit = (done as u64 / OVER_THE_LIMIT).max(1);
-            broken.extend(run.beside(kind, Some(limit)).await?.1);
-        }
+        broken.extend(run.beside(kind, isolated).await?);
     }
     Ok(broken)
 }
@@ -209,38 +215,37 @@ struct Run<'r> {
 }
 
 impl Run<'_> {
-    /// The quiet accounts beside the noisy one, which is kept to a limit or is not: what was done for it in a second, and what they noticed.
-    async fn beside(&self, kind: Kind, limit: Option<u64>) -> anyhow::Result<(f64, Vec<String>)> {
+    /// The quiet accounts beside the noisy one, which is kept to its limit or is not: what they noticed.
+    async fn beside(&self, kind: Kind, limited: bool) -> anyhow::Result<Vec<String>> {
         let options = self.options;
-        // Under a limit, twice what it lets through.
-        let keys = limit.map_or(options.deleted_keys, |limit| limit * options.seconds.max(1) * 4);
-        let keys_each = keys / options.clients.max(1) as u64 + 1;
+        // From the ramp-up to the end is half as long again as is measured; some more, for the burst and for what is late.
+        let done = if limited { kind.allowed() } else { kind.offered() };
+        let keys_each = (done * options.seconds.max(1) as f64 * 2.5 / options.clients.max(1) as f64).ceil() as u64;
         prepare(kind, self.noisy, options.clients, keys_each).await?;
-        if let Some(limit) = limit {
-            self.set_limit(kind, &limit.to_string()).await?;
+        if limited {
+            self.set_limit(kind, &kind.limit().1.to_string()).await?;
         }
         let measured = measure(options, self.quiet, Some((kind, self.noisy, keys_each))).await;
-        if limit.is_some() {
+        if limited {
             self.set_limit(kind, "default").await?;
         }
         let (beside, sample) = measured?;
         let sample = sample.context("the noisy account was at work")?;
-        show(kind.name(), limit, Some(&sample), &beside);
+        show(kind.name(), limited.then(|| kind.allowed()), Some(&sample), &beside);
         let mut noticed: Vec<_> = judge(options, kind, self.alone, &beside).into_iter().collect();
-        let offered = offered(&sample);
-        if let Some(limit) = limit
-            && offered < (limit * OVER_THE_LIMIT) as f64
-        {
+        let (offered, least) = (offered(&sample), kind.offered() * OFFERED_SHARE_MIN);
+        if limited && offered < least {
             noticed.push(format!(
-                "{}: {offered:.0} a second were offered, not {OVER_THE_LIMIT} times the limit of {limit}",
-                kind.name()
+                "{}: only {offered:.0} a second were offered, {:.0} were to be",
+                kind.name(),
+                kind.offered()
             ));
         }
-        Ok((sample.per_second(), noticed))
+        Ok(noticed)
     }
 
     async fn set_limit(&self, kind: Kind, to: &str) -> anyhow::Result<()> {
-        self.site.cluster.limit_account(self.noisy.account, &[kind.limit(), to]).await
+        self.site.cluster.limit_account(self.noisy.account, &[kind.limit().0, to]).await
     }
 }
 
@@ -251,14 +256,14 @@ fn offered(sample: &Sample) -> f64 {
 }
 
 /// A line of the table, and what failed.
-fn show(what: &str, limit: Option<u64>, noise: Option<&Sample>, quiet: &Seen) {
-    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.0}"));
+fn show(what: &str, limit: Option<f64>, noise: Option<&Sample>, quiet: &Seen) {
+    let figure = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |figure| format!("{figure:.1}"));
     let throttled = |sample: &Sample| -> u64 {
         sample.errors.iter().filter(|(error, _)| error.starts_with("503")).map(|(_, count)| count).sum()
     };
     println!(
         "{what:12} {:>8} {:>10} {:>8} {:>8} {:>8.1} {:>8.1} {:>8}",
-        figure(limit.map(|limit| limit as f64)),
+        figure(limit),
         figure(noise.map(offered)),
         figure(noise.map(Sample::per_second)),
         figure(noise.map(|sample| throttled(sample) as f64)),
@@ -401,8 +406,21 @@ async fn measure(
     let ramp_up = window / 4;
     let noise = async {
         let (kind, tenant, keys) = noisy?;
-        let client =
-            |client| Noise { tenant: tenant.clone(), session: tenant.session(), kind, client, turn: 0, keys, gone: 0 };
+        // Spread over the first round.
+        let now = clock::now();
+        let begin = |client: usize| now + Duration::from_secs_f64(client as f64 / kind.offered());
+        let every = Duration::from_secs_f64(options.clients as f64 / kind.offered());
+        let client = |client| Noise {
+            tenant: tenant.clone(),
+            session: tenant.session(),
+            kind,
+            client,
+            turn: 0,
+            keys,
+            gone: 0,
+            due: begin(client),
+            every,
+        };
         let clients = (0..options.clients).map(client).collect();
         // It begins before the quiet ones are measured, and ends after.
         let pace = Pace { ramp_up, window: window + ramp_up };
@@ -467,11 +485,17 @@ struct Noise {
     /// Of its own, that it may delete, and how many of them are gone.
     keys: u64,
     gone: u64,
+    /// When its next request is due, and how long after that the one behind it.
+    due: Instant,
+    every: Duration,
 }
 
 impl Worker for Noise {
     async fn step(&mut self) -> Done {
         self.turn += 1;
+        tokio::time::sleep_until(self.due.into()).await;
+        // What could not be sent in time is not sent later on top: that many clients are all it has.
+        self.due = (self.due + self.every).max(clock::now());
         let (bucket, session) = (self.tenant.bucket.clone(), &mut self.session);
         let key = format!("noise/{}/{}", self.client, self.turn % 4);
         let outcome = match self.kind {
