@@ -254,8 +254,14 @@ impl Ailment {
         if sickness == Sickness::Garbled {
             for row in nodes {
                 let address = row.address("s3")?;
-                let listener = TcpListener::bind(address).await.with_context(|| format!("listening on {address}"))?;
-                ailment.babblers.spawn(babble(listener));
+                let mut listener = None;
+                // A process that was killed lets go of its port when its memory is gone.
+                clock::wait_until(RESTART_PATIENCE, async || {
+                    listener = TcpListener::bind(address).await.ok();
+                    listener.is_some()
+                })
+                .await;
+                ailment.babblers.spawn(babble(listener.with_context(|| format!("{address} stays in use"))?));
             }
         }
         Ok(ailment)
