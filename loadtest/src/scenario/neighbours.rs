@@ -220,7 +220,7 @@ impl Run<'_> {
         let options = self.options;
         // From the ramp-up to the end is half as long again as is measured; some more, for the burst and for what is late.
         let done = if limited { kind.allowed() } else { kind.offered() };
-        let keys_each = (done * options.seconds.max(1) as f64 * 2.5 / options.clients.max(1) as f64).ceil() as u64;
+        let keys_each = (done * options.seconds.max(1) as f64 * 3.5 / options.clients.max(1) as f64).ceil() as u64;
         prepare(kind, self.noisy, options.clients, keys_each).await?;
         if limited {
             self.set_limit(kind, &kind.limit().1.to_string()).await?;

@@ -1,6 +1,6 @@
 //! `overload`: more is offered than the service can do, by all accounts alike. What of it is done, how fast, and how soon all is well again?
 //!
-//! The most that can be done is looked for first, by offering more and more. Then 80% of it, 150%, 300%, and 80% again, in an open loop: a
+//! The most that can be done within the promise is looked for first, by offering more and more. Then 80% of it, 150%, 300%, and 80% again, in an open loop: a
 //! latency counts from when a request was due. On one machine the load test takes its share of the processor, which it reports.
 
 use super::{load, peaks::Peaks};
@@ -47,11 +47,11 @@ const LOADS: [f64; 4] = [80.0, 150.0, 300.0, 80.0];
 const OVER: [usize; 2] = [1, 2];
 const AFTER: usize = 3;
 /// While the most is looked for: what is offered grows by so much, for so long each time, at most so often.
-const STEP: f64 = 1.4;
+const STEP: f64 = 1.2;
 const STEP_SECONDS: Duration = Duration::from_secs(5);
-const STEPS_MAX: usize = 16;
+const STEPS_MAX: usize = 32;
 /// Offered and not done: the most lies behind.
-const BEHIND: f64 = 0.85;
+const BEHIND: f64 = 0.95;
 /// Memory may grow by a half and this much, while queues are full.
 const MEMORY_SLACK: u64 = 64 << 20;
 
@@ -67,7 +67,7 @@ pub async fn run(overload: &Overload) -> anyhow::Result<()> {
     let accounts = load::accounts(&site, &workload, false).await?;
     eprintln!("filling {} accounts", accounts.len());
     let engine = Engine::prepare(workload, accounts, 1).await?;
-    let most = find(&engine, base, overload.from).await?;
+    let most = find(&engine, base, overload).await?;
     println!("the most that was done: {most:.0} requests/s");
     let peaks = Peaks::watch(&site.cluster).await?;
     let mut reports = Vec::new();
@@ -97,21 +97,22 @@ fn phase(percent: f64, scale_of_all: f64, seconds: u64) -> Phase {
     Phase { name: format!("{percent:.0}%"), lasts: Duration::from_secs(seconds), scale: scale_of_all * percent / 100.0 }
 }
 
-/// Offers more and more until no more is done. Answers the most that was done in a second.
-async fn find(engine: &Engine, base: f64, from: f64) -> anyhow::Result<f64> {
-    let (mut most, mut offered) = (0.0_f64, from);
+/// Offers more and more until the promise is not kept. Answers the most that was done within it, in a second.
+async fn find(engine: &Engine, base: f64, overload: &Overload) -> anyhow::Result<f64> {
+    let (mut most, mut offered) = (0.0_f64, overload.from);
     for _ in 0..STEPS_MAX {
         let step = Phase { name: format!("{offered:.0}/s"), lasts: STEP_SECONDS, scale: offered / base };
         let report = engine.run(&[step], |_| {}).await?;
         let Some(seen) = report.phases.first() else { anyhow::bail!("the run had no phase") };
-        let done = done(seen);
-        println!("  offered {offered:8.0}/s: done {done:8.0}/s, p99 {:8.1} ms", p99_ms(seen));
-        most = most.max(done);
-        if done < offered * BEHIND {
+        let (done, p99) = (done(seen), p99_ms(seen));
+        println!("  offered {offered:8.0}/s: done {done:8.0}/s, p99 {p99:8.1} ms");
+        if done < offered * BEHIND || p99 > overload.slo_p99_ms {
             break;
         }
+        most = most.max(done);
         offered *= STEP;
     }
+    anyhow::ensure!(most > 0.0, "not even {:.0}/s were done within a p99 of {} ms", overload.from, overload.slo_p99_ms);
     Ok(most)
 }
 

@@ -24,7 +24,7 @@ use tokio::{
 /// Requests that come to a cell are counted over so long.
 const SLICE: Duration = Duration::from_millis(500);
 /// What may come to a cell that returns, in a second, beside what came before: that many times as much, and so many more.
-const STORM_FACTOR: f64 = 1.5;
+const STORM_FACTOR: f64 = 2.0;
 const STORM_MORE: f64 = 50.0;
 
 #[derive(Debug, Args)]
