@@ -14,7 +14,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
+.PHONY: help up down test verify fix bench neighbours overload gray drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -42,6 +42,18 @@ bench: build ## PUT and GET per second and latency, through the router and strai
 	@for size in 4KiB 1MiB 16MiB; do \
 		$(LOADTEST) bench --private-cluster --sizes $$size --seconds $(SECONDS_PER_POINT) || exit 1; \
 	done
+
+neighbours: build ## one account does ten times its share on a private cluster; its quiet neighbours must not notice
+	@$(LOADTEST) neighbours --private-cluster --both
+	@$(LOADTEST) refusal --private-cluster
+
+overload: build ## offer half as much again as a private cluster can do, and three times as much; goodput, latency, recovery
+	@$(LOADTEST) overload --private-cluster
+
+gray: build ## a slow node, a sick cell, slow clients, each on a private cluster: what do the others notice?
+	@$(LOADTEST) graynode --private-cluster
+	@$(LOADTEST) sickcell --private-cluster
+	@$(LOADTEST) slowclients --private-cluster
 
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
 	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)

@@ -58,8 +58,15 @@ pub const COMMIT_PATIENCE: Duration = Duration::from_secs(10);
 pub const CHUNKS_IN_FLIGHT_MAX: usize = 3;
 /// How long a chunk may take to become durable, or to be read.
 pub const CHUNK_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a body waits for its share of the node's memory before it is told to slow down.
-pub const BUDGET_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a body that comes in waits for its share of the node's memory before it is told to slow down: less than the 3 s
+/// (`CONTINUE_PATIENCE`) after which the router gives up a node that does not ask for a body, so that this node is the one that says it.
+pub const BUDGET_PATIENCE: Duration = Duration::from_secs(2);
+/// The same for a piece of a body that goes out: without it an answer that has begun is cut.
+pub const BUDGET_PIECE_PATIENCE: Duration = Duration::from_secs(5);
+/// Of a budget, what is kept for small bodies: one part in so many.
+pub const BUDGET_SMALL_FRACTION: u64 = 8;
+/// How long a client may take to fill one chunk while others wait for memory. While nobody waits it may take longer.
+pub const FILL_PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes hashed on an async thread: about 100 µs of MD5.
 pub const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 /// Bytes of an object read at a time.
@@ -73,6 +80,13 @@ pub const DELETE_COMMAND_KEYS_MAX: usize = 250;
 const _: () = assert!(DELETE_COMMAND_KEYS_MAX * (1_024 + 256) <= RAFT_ENTRY_BYTES_MAX);
 /// Bytes of an XML document in a request: 10,000 parts with their checksums, or 1,000 keys of 1,024 bytes with every byte escaped.
 pub const DOCUMENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of all such documents on a node.
+pub const DOCUMENTS_BYTES_MAX: usize = 128 << 20;
+/// Of these, the documents of one account.
+pub const DOCUMENTS_OF_ACCOUNT_BYTES_MAX: usize = DOCUMENTS_BYTES_MAX / 4;
+const _: () = assert!(DOCUMENT_BYTES_MAX * 2 <= DOCUMENTS_OF_ACCOUNT_BYTES_MAX);
+/// How long a client may take to send a document: what has come is held meanwhile.
+pub const DOCUMENT_PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes of one line of `aws-chunked` framing: a size and a signature, or a trailer.
 pub const CHUNK_HEADER_BYTES_MAX: usize = 1 << 10;
 /// Bytes of the trailers of one body.
@@ -83,6 +97,9 @@ pub const CLOCK_SKEW_SECONDS_MAX: u32 = 15 * 60;
 pub const PRESIGN_SECONDS_MAX: i64 = 7 * 24 * 60 * 60;
 /// How long a request waits for the index when its sender does not say.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(20);
+/// How long a router may leave an answer or a body alone, and how far it may fall behind the least pace. A router cuts slow clients off
+/// by limits of its own, well before: were these as short, the cell would end what the router is about to, and look broken.
+pub const ROUTER_PATIENCE: Duration = Duration::from_secs(5 * 60);
 /// How long a request waits for the index whatever its sender says.
 pub const REQUEST_PATIENCE_MAX: Duration = Duration::from_secs(60);
 /// One in so many requests that went well is told at level info.
@@ -217,11 +234,154 @@ pub const REPAIR_RETRY: Duration = Duration::from_secs(10);
 /// Payload that one step of compaction copies, and between two looks for something to compact.
 pub const COMPACTION_STEP_BYTES: u64 = 64 << 20;
 pub const COMPACTION_INTERVAL: Duration = Duration::from_secs(5);
-/// How fast compaction copies while tenants use the disk.
+/// How fast compaction copies while tenants use the disk, and at least, whatever they do: space that does not come back fills the disk.
 pub const COMPACTION_BYTES_PER_SECOND_BUSY: u64 = 16 << 20;
+/// From which use of the node on, in percent, scrub goes no faster than it must.
+pub const SCRUB_USED_PERCENT_MAX: u64 = 25;
 /// For one question whether the records of an extent in trash are needed.
 pub const INSPECTION_PATIENCE: Duration = Duration::from_secs(10);
 /// Between two publications of what the cell holds.
 pub const GAUGE_INTERVAL: Duration = Duration::from_secs(5);
 /// How long background work may take to end when the process is told to stop.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Prices, in units of a 4 KiB GET (0.12 ms of CPU in all processes with 64 clients, `docs/benchmarks.md`). A view and a lookup.
+pub const COST_VIEW: u64 = 1;
+/// A commit: a 4 KiB PUT takes 0.30 ms of CPU, and its share of an fdatasync on three nodes.
+pub const COST_COMMIT: u64 = 4;
+/// A GET of 1 MiB takes 0.89 ms: 8 units.
+pub const BYTES_READ_PER_UNIT: u64 = 128 << 10;
+/// A PUT of 1 MiB takes 5.5 ms: hashed once, sent twice, written three times.
+pub const BYTES_WRITTEN_PER_UNIT: u64 = 32 << 10;
+/// 127,000 keys a second by one client that waits for each page.
+pub const KEYS_LISTED_PER_UNIT: u64 = 20;
+/// A deleted key is a few rows changed on three nodes.
+pub const KEYS_DELETED_PER_UNIT: u64 = 2;
+/// Parts named by CompleteMultipartUpload: one row read and one dropped, each.
+pub const PARTS_NAMED_PER_UNIT: u64 = 4;
+/// How many bytes of document a key to be deleted, and a part to be named, take: by it their number is estimated before they are read.
+pub const DOCUMENT_BYTES_PER_DELETED_KEY: u64 = 64;
+pub const DOCUMENT_BYTES_PER_PART: u64 = 100;
+/// The most that one piece of work holds of the limit on what is executed at once: 1 MiB being written. A chunk of 4 MiB holds no more, so that
+/// the smallest limit leaves room beside it.
+pub const COST_HELD_MAX: u64 = 32;
+
+/// Queues in front of execution, and how many of them an account is dealt: see `admit::queue`.
+pub const QUEUES: usize = 128;
+pub const QUEUE_HAND: usize = 8;
+/// Requests in one queue, and in all together. Of pieces of requests that have begun, twice as many in one queue, and as many in all.
+pub const QUEUE_LENGTH_MAX: usize = 64;
+pub const QUEUED_MAX: usize = 2_048;
+const _: () = assert!(QUEUE_HAND * QUEUE_LENGTH_MAX * 4 <= QUEUED_MAX, "one account fills at most a quarter");
+/// Units that a queue may spend in a round: four small writes.
+pub const QUEUE_QUANTUM: u64 = 16;
+/// The weight of an account without a plan. Twice as much is twice the share.
+pub const WEIGHT_NORMAL: u32 = 100;
+
+/// Units executed at once on a node: to begin with, and within which the limit looks for the knee. At the least 16 commits, which share
+/// an fdatasync.
+pub const LIMIT_FIRST: u64 = 256;
+pub const LIMIT_MIN: u64 = 64;
+pub const LIMIT_MAX: u64 = 16_384;
+const _: () =
+    assert!(COST_HELD_MAX * 100 <= LIMIT_MIN * ACCOUNT_SHARE_PERCENT, "any piece of work fits any account's share");
+/// Of the limit, the most that one account holds: an account that asks seldom finds room at once.
+pub const ACCOUNT_SHARE_PERCENT: u64 = 75;
+/// How often, and on how many samples, the limit is decided on. A kind of which there are a quarter as many has a say.
+pub const LIMIT_WINDOW: Duration = Duration::from_millis(200);
+pub const LIMIT_SAMPLES: u32 = 20;
+/// A latency is slow beyond so many times the least, but not below the first nor above the second: a commit that shares its fdatasync with many
+/// takes longer than one alone, and that is no harm.
+pub const LATENCY_TOLERANCE: u32 = 3;
+pub const LATENCY_TARGET_MIN: Duration = Duration::from_millis(8);
+pub const LATENCY_TARGET_MAX: Duration = Duration::from_secs(1);
+/// Under load, how often and for how long less is let in, to see the least latency.
+pub const LATENCY_PROBE_EVERY: Duration = Duration::from_secs(20);
+pub const LATENCY_PROBE: Duration = Duration::from_millis(250);
+/// Requests up to this cost tell how long views and commits take; pieces of downloads of just this cost, and chunks from the last one on (half of
+/// one of 4 MiB: the least is that of smaller ones), tell of theirs.
+pub const COST_SAMPLED_MAX: u64 = 8;
+pub const COST_PIECE_READ: u64 = READ_PIECE_BYTES as u64 / BYTES_READ_PER_UNIT;
+pub const COST_CHUNK_SAMPLED_MIN: u64 = 64;
+const _: () = assert!(COST_CHUNK_SAMPLED_MIN > COST_PIECE_READ, "what a copy reads is no chunk written");
+const _: () = assert!(
+    (4 << 20) / BYTES_WRITTEN_PER_UNIT < COST_CHUNK_SAMPLED_MIN * LATENCY_TOLERANCE as u64,
+    "a chunk of 4 MiB is not slow because a smaller one was fast"
+);
+/// How long a request may wait for its turn before it is refused, and how long a request may that has been executed in part. What waits for a
+/// leader holds its units: an election begins 1.7 to 2.2 s after the leader was last heard, and writes resume within 3 s of its death.
+pub const QUEUE_AGE_MAX: Duration = Duration::from_secs(4);
+pub const STAGE_AGE_MAX: Duration = Duration::from_secs(10);
+const _: () = assert!(QUEUE_AGE_MAX.as_millis() > 3_000, "an election refuses nobody");
+const _: () = assert!(QUEUE_AGE_MAX.as_millis() < STAGE_AGE_MAX.as_millis(), "what has begun is refused last");
+/// A queue stands when somebody has waited for so long, while work ended without a gap of so long. Of one that stands, whoever has waited for
+/// the last one at its turn is refused: what waits under a load that lasts is as short as that, and an election is a gap.
+pub const QUEUE_STANDS_AFTER: Duration = Duration::from_secs(1);
+pub const QUEUE_GAP_MAX: Duration = Duration::from_millis(200);
+pub const QUEUE_AGE_BUSY: Duration = Duration::from_millis(250);
+const _: () = assert!(QUEUE_AGE_BUSY.as_millis() < QUEUE_STANDS_AFTER.as_millis());
+/// How long a body that is small waits for its client before what it holds of the limit goes to others.
+pub const PARK_AFTER: Duration = Duration::from_millis(20);
+/// Accounts that are told of in the figures of who waits and is refused, and over which span they are counted.
+pub const TOP_ACCOUNTS: usize = 64;
+pub const TOP_ACCOUNTS_SPAN: Duration = Duration::from_secs(60);
+
+/// Accounts of which a node keeps count at a time. Idle ones leave; when all are busy, another is told to slow down.
+pub const ACCOUNTS_ACTIVE_MAX: usize = 65_536;
+/// What an account may use at once after it was idle: so long of each rate.
+pub const LIMIT_BURST: Duration = Duration::from_secs(1);
+/// A node never lends the last part of its equal share, of so many.
+pub const LIMIT_FLOOR_PARTS: u32 = 10;
+/// How often an active account's limits are looked up in the index: a change holds after at most so long on a node that has it.
+pub const LIMITS_LOOK: Duration = Duration::from_millis(500);
+/// Between two rounds in which nodes tell each other what they are asked for, and how long a peer may take to answer.
+pub const LIMIT_ROUND: Duration = Duration::from_secs(1);
+pub const LIMIT_ROUND_PATIENCE: Duration = Duration::from_millis(500);
+/// How long a lent share may be used from when it was asked for, and how long it is missing at its lender.
+pub const LOAN_BORROWED: Duration = Duration::from_secs(2);
+pub const LOAN_LENT: Duration = Duration::from_millis(2_500);
+const _: () = assert!(LOAN_BORROWED.as_millis() < LOAN_LENT.as_millis(), "a share is never used twice");
+const _: () = assert!(LIMIT_ROUND.as_millis() + LIMIT_ROUND_PATIENCE.as_millis() < LOAN_BORROWED.as_millis());
+/// Loans to one peer that have not ended.
+pub const LOANS_PER_PEER_MAX: usize = 4;
+/// Accounts of which one node tells another its demand: those with the most.
+pub const DEMANDS_PER_REPORT: usize = 256;
+/// Bytes of such a message.
+pub const REPORT_BYTES_MAX: usize = 32 << 10;
+/// Bytes of one unit of demand.
+pub const DEMAND_BYTES: u64 = 1 << 10;
+/// The longest that a client is told to wait.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+/// A body of a refused request that is at most so long is read and thrown away, so that its connection can be used again.
+pub const DISCARDED_BODY_BYTES_MAX: u64 = 64 << 10;
+/// How long that may take.
+pub const DISCARD_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests in flight that are noted for the case that one of them ends the process.
+pub const NOTED_REQUESTS_MAX: usize = 4_096;
+/// Deaths of nodes that are remembered, and of each the requests that had begun last.
+pub const DEATHS_KEPT_MAX: usize = 16;
+pub const SHAPES_PER_DEATH_MAX: usize = 256;
+/// How long a death is remembered, and a request that was in flight at two of them refused.
+pub const QUARANTINE: Duration = Duration::from_secs(10 * 60);
+/// How long a node refuses what was in flight when it died, so that another node executes it.
+pub const SUSPICION: Duration = Duration::from_secs(60);
+/// Deaths at which a request was in flight after which it is refused everywhere or, when others were there as often, executed alone.
+pub const DEATHS_OF_A_REQUEST: u64 = 2;
+/// Nodes that have died with it after which it is executed alone on these too: before that, the others do it.
+pub const SUSPECT_NODES_MAX: usize = 3;
+/// Deaths with requests of one kind in flight after which the kind is refused.
+pub const DEATHS_OF_A_KIND: usize = 3;
+/// Shapes that an operator has let go of, or that were executed since and did no harm.
+pub const LIFTED_MAX: usize = 1_024;
+const _: () = assert!(
+    SHAPES_PER_DEATH_MAX * 4 <= LIFTED_MAX,
+    "whatever was in flight at two deaths, itself and its kind, can be cleared"
+);
+/// Bytes of what one node tells another about deaths.
+pub const DEATHS_BYTES_MAX: usize = 512 << 10;
+/// How often it does: while there is something to tell or the process is young, and else.
+pub const DEATHS_ROUND: Duration = Duration::from_secs(1);
+pub const DEATHS_ROUND_QUIET: Duration = Duration::from_secs(10);
+pub const DEATHS_YOUNG: Duration = Duration::from_secs(30);
+/// How long a peer may take to answer, and how long a start waits for all of them.
+pub const DEATHS_PATIENCE: Duration = Duration::from_millis(500);

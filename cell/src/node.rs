@@ -8,20 +8,25 @@
 
 use crate::{
     admin::{self, Admin},
+    admit::Admission,
     chunks::{self, ChunkStore, LocalConfig, Topology, disk::RealDisk},
     clock,
     config::Config,
     jobs::{self, figures::Figures},
+    limit::{self, Limiter},
+    limits::ROUTER_PATIENCE,
     meta::{apply::Index, index::IndexHandle, seal::CellKey, ticks},
     names::Names,
     ops::Cell,
     peer::{self, PeerClient},
-    s3,
+    poison::{self, Poison},
+    s3::{self, Gates},
 };
 use bulkhead_model::{api::cell::Member, blueprint::Sizes};
 use bulkhead_replica::{Replica, ReplicaConfig};
 use bulkhead_service::{
     Env,
+    auth::Token,
     client::{Client, Endpoints},
     health,
     http::{self, Options, Running},
@@ -66,38 +71,58 @@ impl Node {
         let index = IndexHandle::new(replica.clone(), env.clone(), config.file.node);
         let key = CellKey::new(config.cell_key);
         let names = names(&config, &env);
-        let cell = Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes);
+        let admission = Admission::new(env.clock.clone(), config.blueprint.isolation.enabled);
+        let cell =
+            Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes).behind(admission.clone());
 
         env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
         let figures = Arc::default();
-        start_jobs(&config, &index, &chunks, &figures, &env);
+        start_jobs(&config, &index, &chunks, &figures, &admission, &env);
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
-        env.tasks.spawn("gauges", jobs::gauges::run(index.clone(), config.blueprint.capacity.clone(), env.clone()));
+        env.tasks.spawn(
+            "gauges",
+            jobs::gauges::run(index.clone(), admission.clone(), config.blueprint.capacity.clone(), env.clone()),
+        );
 
-        let peer_routes = replica.peer_api().merge(peer::routes(
-            chunks.clone(),
-            env.clock.clone(),
-            Arc::new([config.peer_token.clone()]),
-        ));
+        let tokens: Arc<[Token]> = Arc::new([config.peer_token.clone()]);
+        let limiter = limiter(&config, &index, &env);
+        let poison = poison(&config, &env);
+        let peers = Client::new(Some(&config.peer_token), None);
+        // What others know of requests that end processes is known before tenants are served.
+        poison::exchange::round(&poison, &replica, &peers).await;
+        env.tasks.spawn(
+            "limits",
+            limit::exchange::run(limiter.clone(), replica.clone(), config.file.node, peers.clone(), env.clone()),
+        );
+        env.tasks.spawn("poison", poison::exchange::run(poison.clone(), replica.clone(), peers, env.clone()));
+        let peer_routes =
+            replica.peer_api().merge(peer::routes(chunks.clone(), env.clock.clone(), Arc::clone(&tokens)));
+        let peer_routes = peer_routes
+            .merge(limit::exchange::routes(limiter.clone(), config.file.node, Arc::clone(&tokens)))
+            .merge(poison::exchange::routes(poison.clone(), tokens));
         let admin = Admin {
             identity: admin_identity(&config),
             index,
             chunks: chunks.clone(),
             figures,
+            admission,
             cell_key: key.clone(),
+            account_limits: config.blueprint.account_limits,
+            poison: poison.clone(),
             env: env.clone(),
-            waits: waits_for(&replica),
+            waits: waits_for(&replica, &limiter),
         };
         let admin_routes = admin::routes(admin, Arc::new([config.admin_token.clone()]), metrics);
-        let s3_service = s3::service(cell, key, &s3_identity(&config));
+        let gates = Gates { limiter, poison };
+        let s3_service = s3::service(cell, key, gates, &s3_identity(&config));
 
         let file = &config.file;
         let peer = listen("peer", file.peer, http::serve(&env, file.peer, Options::new("peer"), peer_routes)).await?;
         let admin =
             listen("admin", file.admin, http::serve(&env, file.admin, Options::new("admin"), admin_routes)).await?;
-        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, Options::new("s3"), s3_service)).await?;
+        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, s3_options(), s3_service)).await?;
         Ok(Self { env, replica, chunks, servers: vec![s3, admin, peer] })
     }
 
@@ -122,6 +147,11 @@ async fn listen(
     serving.await.map_err(|why| StartError::Listen { what, address, why })
 }
 
+/// The clients of this listener are routers.
+fn s3_options() -> Options {
+    Options { stall_patience: ROUTER_PATIENCE, slow_grace: ROUTER_PATIENCE, ..Options::new("s3") }
+}
+
 fn replica_config(config: &Config, sizes: &Sizes) -> ReplicaConfig {
     ReplicaConfig {
         dir: config.file.data.join("index"),
@@ -143,13 +173,43 @@ async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkS
 }
 
 /// Starts what looks after the node's epochs and chunks.
-fn start_jobs(config: &Config, index: &IndexHandle, chunks: &ChunkStore, figures: &Arc<Figures>, env: &Env) {
+fn start_jobs(
+    config: &Config,
+    index: &IndexHandle,
+    chunks: &ChunkStore,
+    figures: &Arc<Figures>,
+    admission: &Admission,
+    env: &Env,
+) {
     let background = &config.blueprint.background;
     let [grace, scrub, census] =
         [background.grace_seconds, background.scrub_seconds, background.census_seconds].map(Duration::from_secs);
     let scrub_file = config.file.data.join("scrub.json");
-    let (index, chunks, figures, env) = (index.clone(), chunks.clone(), Arc::clone(figures), env.clone());
-    jobs::Jobs { index, chunks, figures, env, grace, scrub, census, scrub_file }.start();
+    let (index, chunks, figures) = (index.clone(), chunks.clone(), Arc::clone(figures));
+    let (admission, env) = (admission.clone(), env.clone());
+    jobs::Jobs { index, chunks, figures, admission, env, grace, scrub, census, scrub_file }.start();
+}
+
+/// Limits as this node has them in its own state: behind by what it has yet to apply.
+fn limiter(config: &Config, index: &IndexHandle, env: &Env) -> Limiter {
+    let (index, defaults) = (index.clone(), config.blueprint.account_limits);
+    let source = move |account| match index.local().account_limits(account) {
+        Ok(known) => known.limits.over(&defaults),
+        Err(error) => {
+            tracing::error!(%account, %error, "an account's limits cannot be read: the cell's defaults hold");
+            defaults
+        }
+    };
+    Limiter::new(Arc::new(source), env.clock.clone())
+}
+
+/// What the last life of this node left. Tenants are served without it too.
+fn poison(config: &Config, env: &Env) -> Poison {
+    let dir = config.file.data.join("poison");
+    Poison::open(&dir, config.file.node, env.clock.clone()).unwrap_or_else(|error| {
+        tracing::error!(dir = %dir.display(), %error, "requests that end this process will not be recognised: nothing in flight is noted");
+        Poison::forgetful(config.file.node, env.clock.clone())
+    })
 }
 
 fn admin_identity(config: &Config) -> admin::Identity {
@@ -194,8 +254,8 @@ pub async fn follow_membership(env: Env, replica: Replica, chunks: ChunkStore) {
     }
 }
 
-fn waits_for(replica: &Replica) -> health::Waits {
-    let replica = replica.clone();
+fn waits_for(replica: &Replica, limiter: &Limiter) -> health::Waits {
+    let (replica, limiter) = (replica.clone(), limiter.clone());
     Arc::new(move || {
         let status = replica.status();
         let mut waits = Vec::new();
@@ -207,6 +267,8 @@ fn waits_for(replica: &Replica) -> health::Waits {
             waits.push("a leader".to_owned());
         } else if !status.ready {
             waits.push("the index to catch up with what was committed when the node started".to_owned());
+        } else if status.members.len() > 1 && !limiter.is_settled() {
+            waits.push("what it may have lent of accounts' limits before it started to come back".to_owned());
         }
         waits
     })

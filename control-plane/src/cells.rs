@@ -11,8 +11,11 @@ use crate::{
 use bulkhead_model::{
     AccessKeyId, AccountId, CellId,
     api::{
-        cell::{ClaimSettled, Form, Member, NodeStatus, NodeStorage, PutAccount, PutKey, SettleClaim, Voters},
-        control_plane::CellNode,
+        cell::{
+            ClaimSettled, Form, Member, NodeLoad, NodeStatus, NodeStorage, PutAccount, PutKey, PutLimits, SettleClaim,
+            Voters,
+        },
+        control_plane::{CellLoad, CellNode, CellNodeLoad, NodeQuarantine},
     },
 };
 use bulkhead_service::{
@@ -67,6 +70,11 @@ impl Cells {
     /// [`CellError`] says whether it may have been done; so for all calls below.
     pub async fn put_account(&self, cell: &CellId, account: AccountId, body: &PutAccount) -> Result<(), CellError> {
         self.on_any_node(cell, Method::PUT, &format!("/admin/v1/accounts/{account}"), Some(body)).await
+    }
+
+    /// Says what an account may ask for. An older version than the cell has changes nothing.
+    pub async fn put_limits(&self, cell: &CellId, account: AccountId, body: &PutLimits) -> Result<(), CellError> {
+        self.on_any_node(cell, Method::PUT, &format!("/admin/v1/accounts/{account}/limits"), Some(body)).await
     }
 
     /// Deletes an account that has no buckets. One that is not there is deleted.
@@ -137,6 +145,49 @@ impl Cells {
             }
         };
         Ok(futures::future::join_all(nodes.iter().map(ask)).await)
+    }
+
+    /// What all nodes of a cell execute. Each is asked by itself; one that does not answer is told as such.
+    pub async fn load(&self, cell: &CellId, nodes: &[CellNode]) -> Result<CellLoad, CellError> {
+        let client = self.client(cell)?;
+        let ask = |node: &CellNode| {
+            let (client, id, admin) = (client.clone(), node.node, node.admin);
+            async move {
+                let path = "/admin/v1/load";
+                let asked = client.json::<(), NodeLoad>(Method::GET, admin, path, None, CELL_CALL_DEADLINE).await;
+                match asked {
+                    Ok(load) => CellNodeLoad { node: id, load: Some(load), unreachable: None },
+                    Err(error) => CellNodeLoad { node: id, load: None, unreachable: Some(error.to_string()) },
+                }
+            }
+        };
+        Ok(CellLoad { nodes: futures::future::join_all(nodes.iter().map(ask)).await })
+    }
+
+    /// What each node of a cell refuses because it ended processes.
+    pub async fn quarantine(&self, cell: &CellId, nodes: &[CellNode]) -> Result<Vec<NodeQuarantine>, CellError> {
+        let client = self.client(cell)?;
+        let ask = |node: &CellNode| {
+            let (client, id, admin) = (client.clone(), node.node, node.admin);
+            async move {
+                let path = "/admin/v1/quarantine";
+                let asked = client.json::<(), Vec<_>>(Method::GET, admin, path, None, CELL_CALL_DEADLINE).await;
+                let (refused, unreachable) = match asked {
+                    Ok(refused) => (refused, None),
+                    Err(error) => (Vec::new(), Some(error.to_string())),
+                };
+                NodeQuarantine { node: id, refused, unreachable }
+            }
+        };
+        Ok(futures::future::join_all(nodes.iter().map(ask)).await)
+    }
+
+    /// Has a node of the cell let go of a shape; it tells the others.
+    pub async fn lift(&self, cell: &CellId, node: SocketAddr, shape: &str) -> Result<(), CellError> {
+        let client = self.client(cell)?;
+        let path = format!("/admin/v1/quarantine/{shape}");
+        let lifted = client.json(Method::DELETE, node, &path, None::<&()>, CELL_CALL_DEADLINE);
+        lifted.await.map_err(|error| cell_error(cell, error))
     }
 
     fn client(&self, cell: &CellId) -> Result<Client, ConfigError> {

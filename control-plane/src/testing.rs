@@ -16,7 +16,7 @@ use axum::{
 use bulkhead_model::{
     AccessKeyId, AccountId, CellId, NodeId,
     api::{
-        cell::{ClaimSettled, Member, PutKey, SettleClaim},
+        cell::{ClaimSettled, Member, PutKey, PutLimits, SettleClaim},
         control_plane::{CellNode, CellState},
     },
 };
@@ -48,6 +48,7 @@ pub const MACHINE: &str = "machine-machine-machine-machine-machine";
 pub struct FakeCell {
     pub accounts: BTreeSet<AccountId>,
     pub keys: BTreeMap<AccessKeyId, String>,
+    pub limits: BTreeMap<AccountId, PutLimits>,
     /// Buckets that exist, by name.
     pub buckets: BTreeSet<String>,
     pub settled: Vec<SettleClaim>,
@@ -170,6 +171,7 @@ fn routes(cell: Shared) -> Router {
     Router::new()
         .route("/admin/v1/accounts/{account}", account)
         .route("/admin/v1/accounts/{account}/keys/{key}", key)
+        .route("/admin/v1/accounts/{account}/limits", put(put_limits))
         .route("/admin/v1/claims/settle", post(settle))
         .with_state(cell)
 }
@@ -187,6 +189,16 @@ fn done(cell: &Shared, act: impl FnOnce(&mut FakeCell)) -> StatusCode {
 async fn put_account(State(cell): State<Shared>, Path(account): Path<AccountId>) -> StatusCode {
     done(&cell, |cell| {
         cell.accounts.insert(account);
+    })
+}
+
+async fn put_limits(
+    State(cell): State<Shared>,
+    Path(account): Path<AccountId>,
+    axum::Json(body): axum::Json<PutLimits>,
+) -> StatusCode {
+    done(&cell, |cell| {
+        cell.limits.insert(account, body);
     })
 }
 

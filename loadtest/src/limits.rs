@@ -56,7 +56,7 @@ pub const SMALL_EXTENT_BYTES: u64 = 64 << 20;
 pub const ENTRIES_TO_LAG: u64 = 2500;
 /// How long links stay cut: longer than an election and the time-outs that find out about it.
 pub const CUT_FOR: Duration = Duration::from_secs(20);
-/// Writes must go on this soon after a cut that leaves a majority: a router gives a node that fell silent 10 s for one try.
+/// Writes must go on this soon after a cut that leaves a majority: an election, and second tries.
 pub const PARTITION_GAP_MAX: Duration = Duration::from_secs(15);
 /// Rounds on one private cluster, before the next begins.
 pub const ROUNDS_PER_CLUSTER: usize = 40;
@@ -94,3 +94,9 @@ pub const CLIENT_PAUSE: Duration = Duration::from_millis(150);
 pub const REFUSALS_IN_A_ROW: u32 = 5;
 /// Between two lines that tell how far something slow is.
 pub const PROGRESS: Duration = Duration::from_secs(60);
+/// What a tenant's pulse remembers.
+pub const BEATS_MAX: usize = 1 << 20;
+/// Accounts that are made until one of them is in the cell that it is to be in, or in another than the first.
+pub const ACCOUNTS_TRIED: usize = 12;
+/// What router and node may hold in memory while thousands of slow clients are served. Bytes.
+pub const SLOW_RESIDENT_BYTES_MAX: u64 = 512 << 20;

@@ -1,8 +1,8 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
 use bulkhead_loadtest::scenario::{
-    bench, bigobject, corrupt, crash, drill, fill, listing, load, null, partition, powercut, racers, reclaim, rounds,
-    wipe,
+    bench, bigobject, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null, overload, partition,
+    powercut, racers, reclaim, refusal, rounds, sickcell, slowclients, wipe,
 };
 use clap::{Parser, Subcommand};
 
@@ -45,6 +45,18 @@ enum Command {
     Null(null::Null),
     /// Upload and download one large object, and watch the servers' memory
     Bigobject(bigobject::BigObject),
+    /// One account does ten times its fair share; what do its quiet neighbours notice?
+    Neighbours(neighbours::Neighbours),
+    /// More is offered than can be done, by all accounts alike; what of it is done, and how soon is all well again?
+    Overload(overload::Overload),
+    /// CPU time to refuse a request, and to serve it
+    Refusal(refusal::Refusal),
+    /// Stop, hang and garble one cell, and watch what the tenants of another see
+    Sickcell(sickcell::SickCell),
+    /// Pause one node, then slow it down, and watch what its clients see
+    Graynode(graynode::GrayNode),
+    /// Thousands of clients that send and read too slowly, and what the others see
+    Slowclients(slowclients::SlowClients),
     /// List many keys, plain and by delimiter, and count what the cell touched
     Listing(listing::Listing),
 }
@@ -74,6 +86,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Bigobject(big) => bigobject::run(&big).await,
         Command::Load(load) => load::run(&load).await,
         Command::Null(null) => null::run(&null).await,
+        Command::Neighbours(neighbours) => neighbours::run(&neighbours).await,
+        Command::Overload(overload) => overload::run(&overload).await,
+        Command::Refusal(refusal) => refusal::run(&refusal).await,
+        Command::Sickcell(sick) => sickcell::run(&sick).await,
+        Command::Graynode(gray) => graynode::run(&gray).await,
+        Command::Slowclients(slow) => slowclients::run(&slow).await,
         Command::Listing(listing) => listing::run(&listing).await,
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     faults::{Cluster, Ground, PrivateCluster, binaries},
 };
 use anyhow::Context;
-use bulkhead_model::CellId;
+use bulkhead_model::{AccountId, CellId};
 use clap::Args;
 use std::{
     collections::BTreeMap,
@@ -44,6 +44,16 @@ pub struct Site {
     pub cluster: Cluster,
     /// Stopped when the site is dropped.
     private: Option<PrivateCluster>,
+}
+
+/// An account that was made for a run.
+#[derive(Debug)]
+pub struct NewAccount {
+    pub id: AccountId,
+    /// The router, as this account.
+    pub target: Arc<Target>,
+    /// Where it was placed.
+    pub cell: CellId,
 }
 
 impl Service {
@@ -98,13 +108,23 @@ impl Site {
     /// # Errors
     /// When there is no local cluster whose control plane makes accounts.
     pub async fn new_account(&self, name: &str) -> anyhow::Result<(Arc<Target>, CellId)> {
+        let NewAccount { target, cell, .. } = self.account(name).await?;
+        Ok((target, cell))
+    }
+
+    /// As [`Self::new_account`], and who it is.
+    ///
+    /// # Errors
+    /// As [`Self::new_account`].
+    pub async fn account(&self, name: &str) -> anyhow::Result<NewAccount> {
         let account = self.cluster.create_account(&format!("{name}-{}", clock::stamp())).await?;
         let credentials = Credentials {
             access_key_id: account.access_key_id.to_string(),
             secret_access_key: account.secret_access_key,
             region: self.target.credentials().region.clone(),
         };
-        Ok((Arc::new(self.target.signed_by(credentials)), account.cell))
+        let target = Arc::new(self.target.signed_by(credentials));
+        Ok(NewAccount { id: account.account_id, target, cell: account.cell })
     }
 
     /// The private cluster, if it is one.

@@ -1,5 +1,6 @@
 //! The router's configuration file.
 
+use crate::limits;
 use bulkhead_service::{config::Validate, telemetry::TelemetryConfig, tls::TlsConfig};
 use serde::Deserialize;
 use std::{net::SocketAddr, path::PathBuf};
@@ -20,10 +21,18 @@ pub struct Config {
     /// Base domains of virtual-host style addresses: `bucket.<domain>`. Path style always works.
     #[serde(default)]
     pub domains: Vec<String>,
+    /// Connections that clients of one source address may have, of [`limits::CONNECTIONS_MAX`]. Clients behind one NAT or balancer are
+    /// one source.
+    #[serde(default = "connections_per_source_max")]
+    pub connections_per_source_max: usize,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
     /// Mutual TLS to cells and control plane.
     pub tls: Option<TlsConfig>,
+}
+
+fn connections_per_source_max() -> usize {
+    limits::CONNECTIONS_PER_SOURCE_MAX
 }
 
 impl Validate for Config {
@@ -40,6 +49,12 @@ impl Validate for Config {
         };
         if let Some(domain) = self.domains.iter().find(|domain| !is_domain(domain)) {
             return Err(format!("domains holds {domain:?}: a domain is a-z, 0-9, '-' and '.', without a port"));
+        }
+        let (most, per_source) = (limits::CONNECTIONS_MAX, self.connections_per_source_max);
+        if !(1..=most).contains(&per_source) {
+            return Err(format!(
+                "connections_per_source_max is {per_source}: it must be from 1 to {most}, the connections of the listener"
+            ));
         }
         self.telemetry.validate()
     }
@@ -62,12 +77,21 @@ mod tests {
     }
 
     #[test]
+    fn what_one_source_may_have_is_configured_or_has_a_default() {
+        let of = |text: &str| toml::from_str::<Config>(text).map(|config| config.connections_per_source_max);
+        assert_eq!(of(GOOD), Ok(limits::CONNECTIONS_PER_SOURCE_MAX));
+        assert_eq!(of(&format!("connections_per_source_max = 8000\n{GOOD}")), Ok(8_000));
+    }
+
+    #[test]
     fn a_configuration_that_cannot_work_is_refused_with_the_reason() {
         assert_eq!(check(GOOD), Ok(()));
         for (from, to, reason) in [
             ("[\"127.0.0.1:9002\"]", "[]", "control_plane is empty"),
             ("127.0.0.1:9001", "127.0.0.1:9000", "must differ"),
             ("control_plane_token_file", "domains = [\"localhost:9000\"]\ncontrol_plane_token_file", "without a port"),
+            ("control_plane_token_file", "connections_per_source_max = 0\ncontrol_plane_token_file", "from 1 to 8192"),
+            ("control_plane_token_file", "connections_per_source_max = 8193\ncontrol_plane_token_file", "is 8193"),
             ("control_plane_token_file", "nonsense = 1\ncontrol_plane_token_file", "unknown field"),
         ] {
             let error = check(&GOOD.replace(from, to)).expect_err(reason);

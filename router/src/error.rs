@@ -52,8 +52,14 @@ pub enum Fault {
     BodyBroken,
     #[error("No node that serves your account can be reached. Please try again.")]
     Unreachable,
-    #[error("The service is temporarily unable to handle your request. Please reduce your request rate.")]
-    RetriesSpent,
+    /// The breaker of its cell is open, or tries it with less.
+    #[error("The cell that serves your account is away at present. Please try again.")]
+    CellAway,
+    /// The cell's share of this router is taken.
+    #[error("Please reduce your request rate.")]
+    CellFull,
+    #[error("What serves your account answered nothing that can be understood. Please try again.")]
+    Garbled,
     /// It may have been executed.
     #[error("We encountered an internal error. Please try again.")]
     OutcomeUnknown,
@@ -72,7 +78,7 @@ impl Fault {
             | Self::BodyStalled
             | Self::BodyBroken => Side::Client,
             Self::NoHome | Self::Unsure | Self::Overloaded => Side::Router,
-            Self::Unreachable | Self::RetriesSpent | Self::OutcomeUnknown => Side::Cell,
+            Self::Unreachable | Self::CellAway | Self::CellFull | Self::Garbled | Self::OutcomeUnknown => Side::Cell,
         }
     }
 
@@ -87,8 +93,12 @@ impl Fault {
             Self::TooLarge => (StatusCode::BAD_REQUEST, "EntityTooLarge"),
             Self::BodyStalled => (StatusCode::BAD_REQUEST, "RequestTimeout"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, "IncompleteBody"),
-            Self::NoHome | Self::Unsure | Self::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable"),
-            Self::Overloaded | Self::RetriesSpent => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::NoHome | Self::Unsure | Self::Unreachable | Self::CellAway => {
+                (StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable")
+            }
+            // S3 has no such status, but every S3 client takes it for a passing fault of the service.
+            Self::Garbled => (StatusCode::BAD_GATEWAY, "InternalError"),
+            Self::Overloaded | Self::CellFull => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::OutcomeUnknown => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         }
     }

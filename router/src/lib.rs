@@ -36,6 +36,8 @@ pub struct Router {
     pub upstreams: Arc<Upstreams>,
     /// One for each request in flight.
     pub slots: Arc<Semaphore>,
+    /// Bytes of bodies that may be held for all cells together.
+    pub held_bytes: Arc<Semaphore>,
     /// One for each request that waits for a key or a bucket to become known.
     pub unknown: Semaphore,
 }
@@ -95,9 +97,10 @@ pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Starte
         table: Arc::clone(&table),
         upstreams: Arc::clone(&upstreams),
         slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX)),
+        held_bytes: Arc::new(Semaphore::new(limits::HELD_BYTES_MAX)),
         unknown: Semaphore::new(limits::UNKNOWN_WAITING_MAX),
     });
-    upstreams.start_probing();
+    upstreams.start_judging();
     let sync = Sync { env: env.clone(), table: Arc::clone(&table), control_plane, data: config.data.clone() };
     sync.start();
     let handler = tower::service_fn(move |request: Request<RequestBody>| {
@@ -105,7 +108,12 @@ pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Starte
         async move { Ok::<_, Infallible>(phases::serve(&router, request).await) }
     });
     let refused = |address: SocketAddr| move |why| StartError::Listen { address, why };
-    let s3 = serve(&env, config.s3, Options::new("s3"), handler).await.map_err(refused(config.s3))?;
+    let options = Options {
+        connections_max: limits::CONNECTIONS_MAX,
+        connections_per_source_max: config.connections_per_source_max,
+        ..Options::new("s3")
+    };
+    let s3 = serve(&env, config.s3, options, handler).await.map_err(refused(config.s3))?;
     let admin = admin::routes(metrics, Arc::clone(&table));
     let admin = serve(&env, config.admin, Options::new("admin"), admin).await.map_err(refused(config.admin))?;
     Ok(Started { env, s3, admin, table })

@@ -1,16 +1,34 @@
 //! Every bound in the router. A number that bounds something lives here or nowhere.
 
+use crate::upstream::breaker::Rules;
 use std::time::Duration;
 
 /// Requests in flight through this router.
-pub const IN_FLIGHT_MAX: usize = 2048;
-/// Requests in flight to one cell: a cell that answers slowly must leave slots for the others.
+pub const IN_FLIGHT_MAX: usize = 8192;
+/// Requests in flight to one cell: cells that hang must leave slots for the others.
 pub const IN_FLIGHT_PER_CELL_MAX: usize = 1024;
-const _: () = assert!(IN_FLIGHT_PER_CELL_MAX < IN_FLIGHT_MAX);
+const _: () = assert!(IN_FLIGHT_PER_CELL_MAX * 8 <= IN_FLIGHT_MAX);
+/// Of these, what one account may have: the rest is for its neighbours in the cell.
+pub const IN_FLIGHT_PER_ACCOUNT_MAX: u64 = IN_FLIGHT_PER_CELL_MAX as u64 * 3 / 4;
+
+/// Connections of clients. What hangs in one cell takes an eighth of them, since requests beyond its share are answered at once.
+pub const CONNECTIONS_MAX: usize = 8192;
+const _: () = assert!(IN_FLIGHT_MAX <= CONNECTIONS_MAX);
+/// Connections that one source address may have when the configuration does not say: an eighth, so that no single one can take the
+/// router from the others.
+pub const CONNECTIONS_PER_SOURCE_MAX: usize = 1024;
+/// What a connection to a node reads ahead of a client that does not take its answer.
+pub const UPSTREAM_BUFFER_BYTES: usize = 64 << 10;
 
 /// A body of known length up to this is held in memory, so that the request can be sent again.
 pub const REPLAY_BODY_BYTES_MAX: u64 = 64 << 10;
-const _: () = assert!(REPLAY_BODY_BYTES_MAX as usize * IN_FLIGHT_MAX <= 128 << 20);
+/// Bytes of bodies held for one cell, and for all. What finds no room is passed on as it comes, and cannot be sent again.
+pub const HELD_BYTES_PER_CELL_MAX: usize = 32 << 20;
+pub const HELD_BYTES_MAX: usize = 128 << 20;
+const _: () = assert!(HELD_BYTES_PER_CELL_MAX * 4 <= HELD_BYTES_MAX);
+/// Of the cell's, what one account may have.
+pub const HELD_BYTES_PER_ACCOUNT_MAX: u64 = HELD_BYTES_PER_CELL_MAX as u64 * 3 / 4;
+const _: () = assert!(REPLAY_BODY_BYTES_MAX as usize * 512 <= HELD_BYTES_PER_CELL_MAX);
 /// A write up to this goes to the leader when it is known: its body rides in the leader's log, and one hop is saved.
 pub const SMALL_WRITE_BYTES_MAX: u64 = 16 << 10;
 /// The largest body of one request: a part of 5 GiB, and room for `aws-chunked` framing around it.
@@ -25,30 +43,70 @@ const _: () = assert!(TRY_PATIENCE.as_secs() * 3 <= REQUEST_PATIENCE.as_secs());
 pub const COPY_PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// How long a cell may neither take a byte of a streamed body nor answer.
 pub const STREAM_STALL_PATIENCE: Duration = Duration::from_secs(60);
-/// How long a streamed body waits for the cell's `100 Continue` before it is sent without one.
+/// How long a node may leave the body of a request alone, neither asking for it nor answering, before another is tried.
 pub const CONTINUE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// A second try goes to another node while the first has no answer for longer than nearly all answers of its node take; within
+/// these bounds.
+pub const SECOND_TRY_AFTER_MIN: Duration = Duration::from_secs(1);
+pub const SECOND_TRY_AFTER_MAX: Duration = Duration::from_secs(3);
+const _: () = assert!(SECOND_TRY_AFTER_MAX.as_secs() < TRY_PATIENCE.as_secs());
+/// Tries of one request, whatever fails.
+pub const TRIES_MAX: u32 = 32;
+/// Tries of one request that may end with their connection. It may be the request that ends the nodes: a third does not get it.
+pub const LOST_MAX: u32 = 2;
 
 /// Retries a cell's requests earn: one for every ten.
 pub const RETRIES_PER_REQUEST: f64 = 0.1;
-/// Retries per second that are allowed however few requests there are.
+/// Retries per second that are allowed however few requests there are. Not in addition to what these earn: the larger counts.
 pub const RETRIES_PER_SECOND_FLOOR: f64 = 50.0;
 /// Retries that may be saved up.
 pub const RETRIES_SAVED_MAX: f64 = 500.0;
+/// Of these, what second tries beside a silent one leave for tries that failed: without one of them a write is lost.
+pub const RETRIES_KEPT_FOR_FAILED: f64 = RETRIES_SAVED_MAX / 2.0;
 /// The pause before a retry is between zero and this, doubled with each further one up to the second.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(25);
 pub const BACKOFF_MAX: Duration = Duration::from_millis(800);
 
-/// How long a node that could not be reached is left alone; doubled each time up to the second.
-pub const EJECTION_FIRST: Duration = Duration::from_millis(500);
-pub const EJECTION_MAX: Duration = Duration::from_secs(10);
-/// How often ejected nodes are looked at, and how long one probe may take.
-pub const PROBE_EVERY: Duration = Duration::from_millis(250);
+/// When a node is left alone: after this many failures in a row, or when it cannot be reached, is silent or slow.
+pub const NODE_BREAKER: Rules = Rules {
+    failures: 5,
+    failing_for: Duration::ZERO,
+    pause_first: Duration::from_millis(500),
+    pause_max: Duration::from_secs(4),
+    trials_first: 1,
+    trials_last: 8,
+    ramp: Duration::ZERO,
+};
+/// When a cell gets no requests: after this many failures in a row over a second, or when all of its nodes are left alone. A
+/// node that dies takes hundreds of requests at one moment, which says nothing of its cell.
+pub const CELL_BREAKER: Rules = Rules {
+    failures: 10,
+    failing_for: Duration::from_secs(1),
+    pause_first: Duration::from_millis(500),
+    pause_max: Duration::from_secs(2),
+    trials_first: 4,
+    trials_last: 256,
+    ramp: Duration::from_secs(2),
+};
+const _: () = assert!(CELL_BREAKER.trials_last as usize <= IN_FLIGHT_PER_CELL_MAX);
+/// How often nodes are judged, and how long one probe may take.
+pub const JUDGE_EVERY: Duration = Duration::from_millis(250);
 pub const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+/// A node is slow when its reads take this many times the median of its peers', and longer by this much.
+pub const SLOW_FACTOR: f64 = 3.0;
+pub const SLOW_BY_MIN: Duration = Duration::from_millis(20);
+/// Reads within one judgement's time that are enough to judge by.
+pub const SLOW_SAMPLES_MIN: u64 = 5;
+/// Judgements in a row that must find a node slow.
+pub const SLOW_JUDGEMENTS: u32 = 3;
+/// One read in so many goes to any usable node, so that one that looks slow, or rests, is judged by how it is now.
+pub const EXPLORE_ONE_IN: u64 = 64;
 /// An observed latency counts half after this time, so that a node that was slow once is tried again.
 pub const LATENCY_HALF_LIFE: Duration = Duration::from_secs(5);
 
-/// A leader that owes answers and has given none for this long is not preferred any more.
-pub const LEADER_SILENCE_MAX: Duration = Duration::from_secs(1);
+/// A node that owes answers and has given none for this long gets no further request until it gives one or is probed.
+pub const SILENCE_MAX: Duration = Duration::from_secs(1);
 
 /// A request for a key or bucket the table does not know waits this long for the change feed to bring it.
 pub const UNKNOWN_PATIENCE: Duration = Duration::from_millis(300);
@@ -69,3 +127,5 @@ pub const SAVE_EVERY: Duration = Duration::from_secs(1);
 
 /// For background work at shutdown.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);
+/// One in so many requests that went well, or were told to come again, is told at level info.
+pub const REQUEST_EVENT_SAMPLE: u128 = 64;

@@ -1,7 +1,10 @@
 //! Accounts and access keys, as the control plane puts them here.
 
 use super::{Admin, error::AdminError};
-use crate::meta::{command::Command, record::Account};
+use crate::meta::{
+    command::Command,
+    record::{Account, LimitsRecord},
+};
 use axum::{
     Json,
     body::Bytes,
@@ -9,7 +12,7 @@ use axum::{
 };
 use bulkhead_model::{
     AccessKeyId, AccountId,
-    api::cell::{AccountUsage, PutAccount, PutKey},
+    api::cell::{AccountUsage, PutAccount, PutKey, PutLimits},
 };
 use http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -36,6 +39,7 @@ pub(super) async fn show(
     let view = admin.index.read(admin.deadline()).await?;
     let record = view.account(account)?.ok_or(AdminError::NotFound)?;
     let totals = view.account_totals(account)?;
+    let LimitsRecord { limits, version } = view.account_limits(account)?;
     Ok(Json(AccountUsage {
         account,
         display_name: record.display_name,
@@ -43,7 +47,22 @@ pub(super) async fn show(
         buckets: totals.buckets,
         objects: totals.usage.objects,
         bytes: totals.usage.bytes,
+        limits: limits.over(&admin.account_limits),
+        limits_version: version,
     }))
+}
+
+/// `PUT /admin/v1/accounts/{account}/limits`
+pub(super) async fn put_limits(
+    State(admin): State<Admin>,
+    Path(account): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, AdminError> {
+    let account = id(&account)?;
+    let PutLimits { limits, version } = json(&body)?;
+    limits.validate().map_err(|error| AdminError::Invalid(error.to_string()))?;
+    admin.execute(Command::PutLimits { account, limits: LimitsRecord { limits, version } }).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE /admin/v1/accounts/{account}`

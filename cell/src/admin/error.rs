@@ -13,6 +13,8 @@ pub(super) enum AdminError {
     Invalid(String),
     #[error("no such account")]
     NotFound,
+    #[error("no such shape is refused here")]
+    NoSuchShape,
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
@@ -35,7 +37,7 @@ impl AdminError {
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::Invalid(_) => (StatusCode::BAD_REQUEST, "invalid"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Self::NotFound | Self::NoSuchShape => (StatusCode::NOT_FOUND, "not_found"),
             Self::Refused(refusal) => refused(refusal),
             Self::Submit(SubmitError::NotExecuted(_)) | Self::Read(_) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
@@ -54,6 +56,7 @@ impl AdminError {
             Self::Submit(SubmitError::NotExecuted(_)) | Self::Read(_) => true,
             Self::Invalid(_)
             | Self::NotFound
+            | Self::NoSuchShape
             | Self::Refused(_)
             | Self::Submit(SubmitError::Unknown(_) | SubmitError::TooLarge { .. })
             | Self::Form(_)

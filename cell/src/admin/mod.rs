@@ -1,17 +1,20 @@
 //! The admin API: what the control plane and operators ask of a node (`bulkhead_model::api::cell`), and its health.
 //!
-//! Every call but `status` and `storage` is answered after commit. Knows no objects.
+//! Every call but `status`, `storage`, `load` and those of the quarantine is answered after commit. Knows no objects.
 
 mod accounts;
 mod cell;
 mod error;
+mod load;
 mod members;
+mod quarantine;
 mod storage;
 
 #[cfg(test)]
 mod tests;
 
 use crate::{
+    admit::Admission,
     chunks::ChunkStore,
     jobs::figures::Figures,
     limits::{ADMIN_BODY_BYTES_MAX, ADMIN_PATIENCE},
@@ -20,14 +23,15 @@ use crate::{
         index::{IndexHandle, Origin},
         seal::CellKey,
     },
+    poison::Poison,
 };
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
-    routing::{get, post, put},
+    routing::{delete, get, post, put},
 };
-use bulkhead_model::{Az, CellId, NodeId};
+use bulkhead_model::{Az, CellId, Limits, NodeId};
 use bulkhead_replica::MembershipError;
 use bulkhead_service::{
     Env,
@@ -57,7 +61,12 @@ pub struct Admin {
     pub chunks: ChunkStore,
     /// What the jobs have found and done.
     pub figures: Arc<Figures>,
+    /// Who is let in, who waits, who is refused.
+    pub admission: Admission,
     pub cell_key: CellKey,
+    /// What holds for an account of which nothing is set.
+    pub account_limits: Limits,
+    pub poison: Poison,
     pub env: Env,
     /// What readiness waits for.
     pub waits: Waits,
@@ -89,10 +98,14 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
         .route("/admin/v1/form", post(cell::form))
         .route("/admin/v1/status", get(cell::status))
         .route("/admin/v1/storage", get(storage::show))
+        .route("/admin/v1/load", get(load::show))
+        .route("/admin/v1/quarantine", get(quarantine::list))
+        .route("/admin/v1/quarantine/{shape}", delete(quarantine::lift))
         .route("/admin/v1/claims/settle", post(cell::settle_claim))
         .route("/admin/v1/members", post(members::add))
         .route("/admin/v1/voters", put(members::set_voters))
         .route("/admin/v1/accounts/{account}", put(accounts::put).get(accounts::show).delete(accounts::delete))
+        .route("/admin/v1/accounts/{account}/limits", put(accounts::put_limits))
         .route("/admin/v1/accounts/{account}/keys/{key}", put(accounts::put_key).delete(accounts::delete_key))
         .route_layer(from_fn_with_state(tokens, auth::require))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::{
+    admit::Admission,
     chunks::{LocalConfig, disk::FaultyDisk, remote::Loopback},
     meta::apply::Index,
 };
@@ -53,6 +54,7 @@ impl Node {
         let disk = Arc::new(FaultyDisk::new(1, 1 << 40));
         let chunks = ChunkStore::open(local, disk, Arc::new(Loopback::default()), env.clone()).await.expect("empty");
         let waiting = index.clone();
+        let poison = Poison::open(&dir.path().join("poison"), NodeId(1), env.clock.clone()).expect("writable");
         let admin = Admin {
             identity: Identity {
                 cell: "c1".parse().expect("a label"),
@@ -64,7 +66,10 @@ impl Node {
             index,
             chunks,
             figures: Arc::default(),
+            admission: Admission::new(env.clock.clone(), true),
             cell_key: CellKey::new([7; 32]),
+            account_limits: Limits::default(),
+            poison,
             env,
             waits: Arc::new(move || match waiting.replica().status().ready {
                 true => Vec::new(),
@@ -214,4 +219,20 @@ async fn a_node_tells_how_its_chunks_are() {
     assert_eq!((storage.node, storage.missing, storage.repair_backlog), (NodeId(1), 1, 1));
     assert_eq!((storage.scrub.damaged, storage.chunks, storage.disk.full), (2, 0, false));
     assert_eq!(storage.disk.condition, DiskCondition::Healthy);
+}
+
+#[tokio::test]
+async fn limits_are_put_and_shown_with_the_cell_s_defaults() {
+    let node = Node::formed().await;
+    let limits = format!("{ACCOUNT}/limits");
+    let put = |writes: u64, version: u64| Some(json!({ "limits": { "write_requests": writes }, "version": version }));
+    let (status, body) = node.call(Method::PUT, &limits, put(50, 1)).await;
+    assert_eq!((status, code(&body).as_str()), (StatusCode::NOT_FOUND, "not_found"), "no account is made of limits");
+    node.put_account(ACCOUNT, 1).await;
+    assert_eq!(node.call(Method::PUT, &limits, put(50, 1)).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(node.call(Method::PUT, &limits, put(0, 2)).await.0, StatusCode::BAD_REQUEST);
+    let (_, body) = node.call(Method::GET, ACCOUNT, None).await;
+    let shown: AccountUsage = serde_json::from_slice(&body).expect("usage");
+    let expected = Limits { write_requests: 50, ..Limits::default() };
+    assert_eq!((shown.limits, shown.limits_version), (expected, 1));
 }

@@ -1,7 +1,12 @@
 //! Gives space back: has the chunk store compact extents that are mostly garbage, and empty its trash under the eyes of the index.
 
-use super::{blocking, figures::Figures, pace::Activity};
+use super::{
+    blocking,
+    figures::Figures,
+    pace::{Activity, of_what_is_left},
+};
 use crate::{
+    admit::Admission,
     chunks::{Budget, ChunkId, ChunkStore, Emptied, Inspect, Outcome},
     limits::{
         COMPACTION_BYTES_PER_SECOND_BUSY, COMPACTION_BYTES_PER_SECOND_MAX, COMPACTION_INTERVAL, COMPACTION_STEP_BYTES,
@@ -50,6 +55,8 @@ pub struct Job {
     pub index: IndexHandle,
     pub chunks: ChunkStore,
     pub figures: Arc<Figures>,
+    /// Tells what tenants leave.
+    pub admission: Admission,
     pub env: Env,
     /// Released bytes are kept for so long.
     pub grace: Duration,
@@ -66,7 +73,7 @@ impl Job {
         let mut activity = Activity::new(self.env.clock.now(), self.chunks.operations());
         loop {
             let is_busy = activity.is_busy(self.env.clock.now(), self.chunks.operations());
-            let done = self.chunks.local().compact_once(budget(is_busy)).await;
+            let done = self.chunks.local().compact_once(budget(is_busy, self.admission.utilisation())).await;
             if let Outcome::Failed { why } = &done.outcome {
                 tracing::warn!(why, "an extent was not compacted");
             }
@@ -80,8 +87,9 @@ impl Job {
     }
 }
 
-fn budget(is_busy: bool) -> Budget {
-    let rate = if is_busy { COMPACTION_BYTES_PER_SECOND_BUSY } else { COMPACTION_BYTES_PER_SECOND_MAX };
+fn budget(is_busy: bool, used_percent: u64) -> Budget {
+    let most = if is_busy { COMPACTION_BYTES_PER_SECOND_BUSY } else { COMPACTION_BYTES_PER_SECOND_MAX };
+    let rate = of_what_is_left(COMPACTION_BYTES_PER_SECOND_BUSY, most, used_percent);
     Budget { bytes: COMPACTION_STEP_BYTES, bytes_per_second: rate }
 }
 

@@ -1,18 +1,19 @@
-//! Publishes what the cell holds, as this node has it.
+//! Publishes what the cell holds, as this node has it, and how much the node is doing.
 
-use crate::{limits::GAUGE_INTERVAL, meta::index::IndexHandle};
+use crate::{admit::Admission, limits::GAUGE_INTERVAL, meta::index::IndexHandle};
 use bulkhead_model::{api::cell::CellUsage, blueprint::Capacity};
 use bulkhead_service::Env;
 use metrics::gauge;
 
 /// Publishes until the node stops.
-pub async fn run(index: IndexHandle, capacity: Capacity, env: Env) {
+pub async fn run(index: IndexHandle, admission: Admission, capacity: Capacity, env: Env) {
     let stopping = env.tasks.stopping();
     loop {
         match index.local().cell_usage() {
             Ok(usage) => publish(&usage, &capacity),
             Err(error) => tracing::error!(%error, "the cell's usage cannot be read"),
         }
+        publish_load(&admission);
         tokio::select! {
             () = tokio::time::sleep(GAUGE_INTERVAL) => {}
             () = stopping.cancelled() => return,
@@ -31,4 +32,12 @@ fn publish(usage: &CellUsage, capacity: &Capacity) {
         gauge!("bulkhead_cell_used", "dimension" => dimension).set(used as f64);
         gauge!("bulkhead_cell_capacity", "dimension" => dimension).set(max as f64);
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float, and these are small")]
+fn publish_load(admission: &Admission) {
+    let load = admission.load();
+    gauge!("bulkhead_admission_limit_units").set(load.limit as f64);
+    gauge!("bulkhead_admission_held_units").set(load.held as f64);
+    gauge!("bulkhead_admission_queued").set(load.queued as f64);
 }

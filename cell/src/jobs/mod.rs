@@ -11,7 +11,7 @@ mod pace;
 pub mod repair;
 pub mod scrub;
 
-use crate::{chunks::ChunkStore, meta::index::IndexHandle};
+use crate::{admit::Admission, chunks::ChunkStore, meta::index::IndexHandle};
 use bulkhead_replica::StoreError;
 use bulkhead_service::{Env, env::Tasks};
 use figures::Figures;
@@ -22,6 +22,7 @@ pub struct Jobs {
     pub index: IndexHandle,
     pub chunks: ChunkStore,
     pub figures: Arc<Figures>,
+    pub admission: Admission,
     pub env: Env,
     /// Released bytes are kept for so long.
     pub grace: Duration,
@@ -36,9 +37,9 @@ pub struct Jobs {
 impl Jobs {
     /// Starts them all. They end with the node's tasks.
     pub fn start(self) {
-        let Self { index, chunks, figures, env, grace, scrub, census, scrub_file: path } = self;
-        let (index, chunks, figures, environment) =
-            (|| index.clone(), || chunks.clone(), || Arc::clone(&figures), || env.clone());
+        let Self { index, chunks, figures, admission, env, grace, scrub, census, scrub_file: path } = self;
+        let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(&figures));
+        let (admission, environment) = (|| admission.clone(), || env.clone());
         let garbage = garbage::Job::new(index(), chunks(), figures(), environment(), grace);
         let census = census::Job {
             index: index(),
@@ -48,9 +49,30 @@ impl Jobs {
             grace,
             interval: census,
         };
-        let scrub = scrub::Job { chunks: chunks(), figures: figures(), env: environment(), period: scrub, path };
-        let repair = repair::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
-        let compact = compact::Job { index: index(), chunks: chunks(), figures: figures(), env: environment(), grace };
+        let scrub = scrub::Job {
+            chunks: chunks(),
+            figures: figures(),
+            admission: admission(),
+            env: environment(),
+            period: scrub,
+            path,
+        };
+        let repair = repair::Job {
+            index: index(),
+            chunks: chunks(),
+            figures: figures(),
+            admission: admission(),
+            env: environment(),
+            grace,
+        };
+        let compact = compact::Job {
+            index: index(),
+            chunks: chunks(),
+            figures: figures(),
+            admission: admission(),
+            env: environment(),
+            grace,
+        };
         env.tasks.spawn("epochs", epochs::run(index(), environment()));
         env.tasks.spawn("garbage", garbage.run());
         env.tasks.spawn("census", census.run());

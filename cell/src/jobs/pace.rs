@@ -48,6 +48,12 @@ impl Pacer {
     }
 }
 
+/// A rate between a floor and the most, by how much of the node tenants leave: all of it at the most, none of it at the floor. Pure.
+pub fn of_what_is_left(floor: u64, most: u64, used_percent: u64) -> u64 {
+    let left = 100 - used_percent.min(100);
+    floor + most.saturating_sub(floor) * left / 100
+}
+
 /// How long `bytes` take at a rate.
 pub fn at_rate(bytes: u64, bytes_per_second: u64) -> Duration {
     Duration::from_nanos(
@@ -70,6 +76,13 @@ mod tests {
         let many = 100 + BUSY_OPERATIONS_PER_SECOND * BUSY_LOOK.as_secs() + 1;
         assert!(activity.is_busy(now + BUSY_LOOK * 2, many));
         assert!(!activity.is_busy(now + BUSY_LOOK * 3, many + 1));
+    }
+
+    #[test]
+    fn background_work_takes_what_is_left_and_never_less_than_its_floor() {
+        let rates = [0, 50, 99, 100, 1_000].map(|used| of_what_is_left(10, 1_010, used));
+        assert_eq!(rates, [1_010, 510, 20, 10, 10]);
+        assert_eq!(of_what_is_left(10, 5, 0), 10);
     }
 
     #[test]

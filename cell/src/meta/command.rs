@@ -4,7 +4,7 @@
 
 use super::record::{
     Account, BlobId, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag, Layout,
-    Part, PartSummary, UploadEpoch, UploadId,
+    LimitsRecord, Part, PartSummary, UploadEpoch, UploadId,
 };
 use bulkhead_model::{AccessKeyId, AccountId, ClaimId, Epoch, NodeId, RequestId, Timestamp};
 use bytes::Bytes;
@@ -106,6 +106,11 @@ pub enum Command {
     /// Forgets garbage, each row named by when it was released: the bytes are freed, or will be as bytes that were never named.
     ExpireGarbage {
         rows: Vec<(Timestamp, BlobId)>,
+    },
+    /// Says what an account may ask for. One that is not newer than what is known changes nothing.
+    PutLimits {
+        account: AccountId,
+        limits: LimitsRecord,
     },
 }
 

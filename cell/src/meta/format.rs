@@ -6,7 +6,7 @@
 use super::{
     bookkeeping::{AccountTotals, BlobState, BucketState, CellState, Dropped, Errand, Fence, Replay},
     command::{Envelope, Outcome},
-    record::{Account, Bucket, Credential, Object, ObjectHead, OpenEpoch, Part, Segment, Upload},
+    record::{Account, Bucket, Credential, LimitsRecord, Object, ObjectHead, OpenEpoch, Part, Segment, Upload},
 };
 use bulkhead_replica::StoreError;
 use serde::{Serialize, de::DeserializeOwned};
@@ -64,6 +64,7 @@ records! {
     Outcome => "an outcome",
     Account => "an account",
     AccountTotals => "an account's totals",
+    LimitsRecord => "an account's limits",
     Credential => "a credential",
     Bucket => "a bucket",
     BucketState => "a bucket's state",

@@ -11,10 +11,10 @@ use super::{
     format::{FormatError, Record, decode, decode_body, encode, encode_body},
     record::{
         Account, BlobId, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag,
-        Layout, Object, OpenEpoch, Part, PartSummary, Segment, Upload, UploadEpoch, UploadId, Usage,
+        Layout, LimitsRecord, Object, OpenEpoch, Part, PartSummary, Segment, Upload, UploadEpoch, UploadId, Usage,
     },
 };
-use bulkhead_model::{AccessKeyId, AccountId, ClaimId, Epoch, NodeId, RequestId, Timestamp};
+use bulkhead_model::{AccessKeyId, AccountId, AccountLimits, ClaimId, Epoch, NodeId, RequestId, Timestamp};
 use std::fmt::Debug;
 
 const PINNED: &str = include_str!("golden/v1.txt");
@@ -111,6 +111,11 @@ fn complete_upload() -> CompleteUpload {
     }
 }
 
+fn limits() -> LimitsRecord {
+    let limits = AccountLimits { write_requests: Some(50), bytes_in: Some(1 << 20), ..AccountLimits::default() };
+    LimitsRecord { limits, version: 3 }
+}
+
 fn commands() -> Vec<(&'static str, Command)> {
     let (bucket, upload, object_key) = (BucketId(1), UploadId(7), || "k".to_owned());
     let checksum = Some((ChecksumAlgorithm::Sha256, ChecksumKind::Composite));
@@ -144,6 +149,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("RotateEpoch", Command::RotateEpoch { node: NodeId(3), to: UploadEpoch(7), keep: vec![UploadEpoch(5)] }),
         ("CloseEpochs", Command::CloseEpochs { epochs: vec![UploadEpoch(3), UploadEpoch(300)] }),
         ("ExpireGarbage", Command::ExpireGarbage { rows: vec![(Timestamp(300), blob())] }),
+        ("PutLimits", Command::PutLimits { account: account(), limits: limits() }),
     ]
 }
 
@@ -206,6 +212,7 @@ fn lines() -> Vec<String> {
     let (owner, claim, location) = (account(), ClaimId(5), Some("eu".to_owned()));
     lines.add("Account", &record());
     lines.add("AccountTotals", &AccountTotals { usage, buckets: 3, keys: 4, uploads: 5 });
+    lines.add("LimitsRecord", &limits());
     lines.add("Credential", &credential());
     lines.add("Bucket", &Bucket { id: BucketId(1), owner, created: Timestamp(2), claim, location });
     lines.add("BucketState", &BucketState { owner, name: "bucket".into(), usage, uploads: 1 });

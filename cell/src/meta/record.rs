@@ -2,7 +2,7 @@
 //!
 //! Every record is written through [`crate::meta::format`], which puts the format version in front.
 
-use bulkhead_model::{AccountId, ClaimId, Epoch, NodeId, Timestamp};
+use bulkhead_model::{AccountId, AccountLimits, ClaimId, Epoch, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A bucket's identity inside the cell. Never reused, so a re-created bucket shares nothing with its predecessor.
@@ -146,6 +146,14 @@ pub struct Account {
     pub display_name: String,
     pub email: String,
     pub epoch: Epoch,
+}
+
+/// What was set for an account; the rest is the cell's default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsRecord {
+    pub limits: AccountLimits,
+    /// Counts the control plane's changes of them; 0 when there were none.
+    pub version: u64,
 }
 
 /// A credential; the secret is encrypted with the cell's key (AES-256-GCM, nonce in front).

@@ -11,7 +11,8 @@ use super::{
         list_objects, list_parts, list_uploads,
     },
     record::{
-        Account, BlobId, Bucket, BucketId, Credential, Object, OpenEpoch, Part, Upload, UploadEpoch, UploadId, Usage,
+        Account, BlobId, Bucket, BucketId, Credential, LimitsRecord, Object, OpenEpoch, Part, Upload, UploadEpoch,
+        UploadId, Usage,
     },
 };
 use bulkhead_model::{AccessKeyId, AccountId, Epoch, api::cell::CellUsage};
@@ -48,6 +49,14 @@ impl<R: Reader> IndexView<R> {
     /// When the store cannot be read.
     pub fn epoch(&self, account: AccountId) -> Result<Option<Epoch>, StoreError> {
         Ok(self.account(account)?.map(|record| record.epoch))
+    }
+
+    /// What was set for an account; nothing when there is no such account.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn account_limits(&self, account: AccountId) -> Result<LimitsRecord, StoreError> {
+        Ok(keys::accounts::limits(account).get(&self.reader)?.unwrap_or_default())
     }
 
     /// What an account holds; zeros when there is no such account.

@@ -73,7 +73,7 @@ impl Target {
         if self.fresh || !matches!(first, Err(OpError::Refused(Refusal::NoSuchBucket))) {
             return first;
         }
-        let caller = Caller { deadline, ..*caller };
+        let caller = Caller { deadline, ..caller.clone() };
         let current = self.in_view(&cell.view(&caller).await?, &caller)?;
         cell.execute(&caller, RequestId(request.0 ^ AGAIN), command(current.id), deadline).await
     }

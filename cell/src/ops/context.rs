@@ -2,6 +2,7 @@
 
 use super::{Caller, OpError, budget::Budgets, ingest::Cut};
 use crate::{
+    admit::Admission,
     chunks::ChunkStore,
     limits::{CHUNK_PATIENCE, COMMIT_PATIENCE},
     meta::{
@@ -24,6 +25,8 @@ pub struct Cell {
     pub names: Names,
     pub env: Env,
     pub budgets: Budgets,
+    /// Who may be executed now.
+    pub admission: Admission,
     /// How the bodies of objects are cut.
     pub cut: Cut,
 }
@@ -32,7 +35,13 @@ impl Cell {
     /// Puts together what the calls need.
     pub fn new(index: IndexHandle, chunks: ChunkStore, names: Names, env: Env, sizes: &Sizes) -> Self {
         let cut = Cut { inline_bytes_max: Some(sizes.inline_bytes_max), chunk_bytes: sizes.chunk_bytes };
-        Self { index, chunks, names, env, budgets: Budgets::new(sizes.body_budget_bytes), cut }
+        let (budgets, admission) = (Budgets::new(sizes.body_budget_bytes), Admission::new(env.clock.clone(), true));
+        Self { index, chunks, names, env, budgets, admission, cut }
+    }
+
+    /// The same, with another gate in front of it.
+    pub fn behind(self, admission: Admission) -> Self {
+        Self { admission, ..self }
     }
 
     /// Until when a commit may take that begins now, after a body has been taken in.

@@ -82,9 +82,9 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     };
     let algorithm = checksum.or(object.checksum.map(|checksum| checksum.algorithm));
     let stated = Stated { checksum: algorithm.map(StatedChecksum::unstated), ..Stated::default() };
-    let stream = store::copy(cell, view, object.layout, 0..object.len).await?;
+    let stream = store::copy(cell, caller, view, object.layout, 0..object.len).await?;
     let body = Body { stream, len: Some(object.len), stated };
-    let taken = store::take(cell, target.bucket.owner, cell.cut, body, caller.deadline).await?;
+    let taken = store::take(cell, caller, target.bucket.owner, cell.cut, body).await?;
     let put_object::Response { etag, modified, checksum, .. } =
         put_object::name(cell, caller, &target, taken, New { key, headers, condition }).await?;
     Ok(Response { etag, modified, checksum })

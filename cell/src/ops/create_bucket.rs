@@ -1,7 +1,7 @@
 //! CreateBucket: claim the name at the control plane, then commit it here.
 //!
 //! A crash between the two leaves a claim that the control plane settles later: it asks the cell, whose answer fences the
-//! claim, so a late commit of an abandoned claim is refused.
+//! claim, so a late commit of an abandoned claim is refused. While the control plane is asked, nothing of the node is held.
 
 use super::{Caller, Cell, OpError, context::unexpected};
 use crate::{
@@ -25,14 +25,16 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<(), O
     names::check_bucket_name(&name).map_err(|error| OpError::InvalidBucketName(error.to_string()))?;
     let (owner, mut request) = (caller.account, caller.request);
     for last in [false, true] {
-        let claim = cell.names.claim(&name, owner, caller.deadline).await?;
+        let claim = async { cell.names.claim(&name, owner, caller.deadline).await.map_err(OpError::from) };
+        let claim = caller.before_commit(true, claim).await?;
         let command = Command::CreateBucket { name: name.clone(), owner, claim, location: location.clone() };
         match cell.execute(caller, request, command, caller.deadline).await {
             Ok(Done::BucketCreated { .. }) => return Ok(()),
             Ok(other) => return Err(unexpected(&other)),
             // Given up while this call was under way: what is left of the claim goes, and the next one is a new one.
             Err(OpError::Refused(Refusal::ClaimFenced)) if !last => {
-                cell.names.release(&name, claim, caller.deadline).await?;
+                let released = async { cell.names.release(&name, claim, caller.deadline).await.map_err(OpError::from) };
+                caller.before_commit(true, released).await?;
                 request = caller.nth_request(1);
             }
             Err(error) => return Err(error),

@@ -3,6 +3,7 @@
 //! A kind that leaves the outcome open is never reported as a failure that certainly had no effect.
 
 use super::{body::BodyError, conditions::ReadCondition};
+use crate::admit::Refused;
 use crate::meta::index::SubmitError;
 use crate::meta::{
     command::Refusal,
@@ -59,6 +60,10 @@ pub enum OpError {
     /// The node has no room for this request now. Nothing was named.
     #[error("too busy: {0}")]
     SlowDown(&'static str),
+    /// The account asks for more than its share of a busy node, or the node cannot do it in time. Nothing was named. Not for another node: it
+    /// is asked by everyone whom this one refuses.
+    #[error("too much is asked for: {0}")]
+    Overloaded(&'static str),
     /// The disks have reached their reserve. Nothing was named; what is there can be read and deleted.
     #[error("the cell's disks are full")]
     DiskFull,
@@ -99,6 +104,16 @@ impl From<Refusal> for OpError {
             Refusal::TooManyRecent { .. } => Self::SlowDown("too many recent requests to remember"),
             other => Self::Refused(other),
         }
+    }
+}
+
+impl From<Refused> for OpError {
+    fn from(refused: Refused) -> Self {
+        Self::Overloaded(match refused {
+            Refused::QueueFull => "too many requests of the account wait",
+            Refused::TooOld => "the request's turn did not come in time",
+            Refused::Deadline => "the request's deadline passed before its turn came",
+        })
     }
 }
 

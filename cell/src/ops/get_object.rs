@@ -45,6 +45,6 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     let object = view.object(bucket.id, &key)?.ok_or(Refusal::NoSuchKey)?;
     let Selection { head, range, bytes } = read::select(&object, &conditions, range, part_number)?;
     let len = bytes.end - bytes.start;
-    let body = store::read(cell, &view, object.layout, bytes).await?;
+    let body = store::read(cell, caller, &view, object.layout, bytes).await?;
     Ok(Response { head, range, len, body })
 }

@@ -7,7 +7,7 @@
 
 use super::{
     OpError,
-    body::{Body, BodyStream},
+    body::{Body, BodyError, BodyStream},
     budget::Budget,
     digests::{self, Digests, Hashing},
 };
@@ -23,7 +23,10 @@ use futures::{
     StreamExt as _, TryStreamExt as _,
     stream::{self, Fuse},
 };
-use std::future::{Future, ready};
+use std::{
+    future::{Future, ready},
+    pin::pin,
+};
 
 /// How bodies are cut.
 #[derive(Debug, Clone, Copy)]
@@ -132,10 +135,24 @@ impl<'a> Intake<'a> {
         let share = self.budget.take(want).await?;
         let want = want as usize;
         let mut chunk = Vec::with_capacity(want);
-        while chunk.len() < want && self.more().await? {
+        let budget = self.budget;
+        let mut wanted_back = pin!(budget.wanted_back());
+        while chunk.len() < want {
+            let more = tokio::select! {
+                biased;
+                more = self.more() => more?,
+                () = &mut wanted_back => return Err(BodyError::TooSlow.into()),
+            };
+            if !more {
+                break;
+            }
             let taken = self.rest.len().min(want - chunk.len());
             chunk.extend_from_slice(&self.rest[..taken]);
             self.rest.advance(taken);
+            if self.rest.is_empty() {
+                // Even without a byte left it would keep what it came in.
+                self.rest = Bytes::new();
+            }
         }
         Ok((!chunk.is_empty()).then(|| share.hold(chunk)))
     }

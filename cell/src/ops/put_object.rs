@@ -46,7 +46,7 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
     if body.len.is_none_or(|len| len >= EARLY_CHECK_BYTES_MIN) {
         check_early(cell, caller, &bucket, &key, &condition).await?;
     }
-    let taken = store::take(cell, target.bucket.owner, cell.cut, body, caller.deadline).await?;
+    let taken = store::take(cell, caller, target.bucket.owner, cell.cut, body).await?;
     let new = New { key, headers, condition };
     name(cell, caller, &target, taken, new).await
 }

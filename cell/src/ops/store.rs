@@ -1,7 +1,7 @@
 //! Between the calls and the chunk store: bodies into blobs, and blobs into bodies.
 
 use super::{
-    Cell, OpError,
+    Caller, Cell, OpError,
     body::{Body, BodyError, BodyStream},
     budget::Budget,
     egress::{self, ReadStream},
@@ -9,8 +9,9 @@ use super::{
     range::{Piece, Pieces, chunk_id},
 };
 use crate::{
+    admit::cost::Cost,
     chunks::{GetError, PutError},
-    limits::{READ_AHEAD_PIECES, READ_PIECE_BYTES},
+    limits::{INLINE_BYTES_MAX, READ_AHEAD_PIECES, READ_PIECE_BYTES},
     meta::{
         epochs::BlobLease,
         record::{Layout, Segment},
@@ -18,9 +19,9 @@ use crate::{
     },
 };
 use bulkhead_model::AccountId;
-use futures::{FutureExt as _, StreamExt as _, TryFutureExt as _, TryStreamExt as _};
+use bytes::Bytes;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use std::ops::Range;
-use tokio::time::Instant;
 
 /// A body that is durable, or small enough to ride along in a command.
 pub struct Taken {
@@ -40,16 +41,23 @@ impl Taken {
 /// Takes `body` in under a fresh blob id. What is stored of it is unnamed, and so garbage, until a command names it.
 pub(super) async fn take(
     cell: &Cell,
+    caller: &Caller,
     account: AccountId,
     cut: Cut,
     body: Body,
-    deadline: Instant,
 ) -> Result<Taken, OpError> {
-    let lease = cell.index.lease_blob(deadline).await?;
+    let lease = cell.index.lease_blob(caller.deadline).await?;
     let blob = lease.blob();
-    let store =
-        |index, bytes| cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).err_into().boxed();
-    let body = ingest(body, cut, &cell.budgets.incoming, store).await?;
+    let store = |index, bytes: Bytes| {
+        let put = async move {
+            let _held = caller.stage(Cost::of_written(bytes.len() as u64)).await?;
+            Ok::<_, OpError>(cell.chunks.put(chunk_id(blob, index), account, bytes, cell.chunk_deadline()).await?)
+        };
+        put.boxed()
+    };
+    let budget = cell.budgets.incoming.of(caller.account);
+    let is_large = body.len.is_none_or(|len| len > INLINE_BYTES_MAX as u64);
+    let body = caller.before_commit(is_large, ingest(body, cut, &budget, store)).await?;
     // Chunks are refused by the disks they go to. What rides in the index would use the reserve up that index and log live on.
     if body.inline.is_some() && !cell.chunks.local().has_room() {
         return Err(OpError::DiskFull);
@@ -60,11 +68,12 @@ pub(super) async fn take(
 /// Bytes `range` of an object, as a body that goes out. Returns once the first of them are read.
 pub(super) async fn read(
     cell: &Cell,
+    caller: &Caller,
     view: &IndexView,
     layout: Layout,
     range: Range<u64>,
 ) -> Result<ReadStream, OpError> {
-    read_within(cell, view, layout, range, cell.budgets.outgoing.clone()).await
+    read_within(cell, caller, view, layout, range, cell.budgets.outgoing.of(caller.account)).await
 }
 
 /// Bytes `range` of an object, as a body that comes in. Reads ahead within a budget of its own: one that it shared with bodies
@@ -72,17 +81,19 @@ pub(super) async fn read(
 /// long the copy takes.
 pub(super) async fn copy(
     cell: &Cell,
+    caller: &Caller,
     view: IndexView,
     layout: Layout,
     range: Range<u64>,
 ) -> Result<BodyStream, OpError> {
-    let budget = Budget::new(u64::from(READ_PIECE_BYTES) * READ_AHEAD_PIECES as u64);
-    let stream = read_within(cell, &view, layout, range, budget).await?;
+    let budget = Budget::undivided(u64::from(READ_PIECE_BYTES) * READ_AHEAD_PIECES as u64);
+    let stream = read_within(cell, caller, &view, layout, range, budget).await?;
     Ok(stream.map_err(|fault| BodyError::Unreadable(fault.0)).boxed())
 }
 
 async fn read_within(
     cell: &Cell,
+    caller: &Caller,
     view: &IndexView,
     layout: Layout,
     range: Range<u64>,
@@ -96,12 +107,16 @@ async fn read_within(
         }
         Layout::Segments(segments) => segments,
     };
-    let cell = cell.clone();
+    let (cell, caller, tasks) = (cell.clone(), caller.clone(), cell.env.tasks.clone());
     let fetch = move |Piece { chunk, range }| {
-        let cell = cell.clone();
-        async move { Ok(cell.chunks.get(chunk, range, cell.chunk_deadline()).await?) }.boxed()
+        let (cell, caller) = (cell.clone(), caller.clone());
+        let read = async move {
+            let _held = caller.stage(Cost::of_read(u64::from(range.end - range.start))).await?;
+            Ok::<_, OpError>(cell.chunks.get(chunk, range, cell.chunk_deadline()).await?)
+        };
+        read.boxed()
     };
-    egress::open(Pieces::new(segments, range, READ_PIECE_BYTES), budget, fetch).await
+    egress::open(Pieces::new(segments, range, READ_PIECE_BYTES), budget, &tasks, fetch).await
 }
 
 impl From<PutError> for OpError {

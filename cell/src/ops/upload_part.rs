@@ -62,7 +62,7 @@ pub(super) async fn store_part(
     body: Body,
 ) -> Result<Response, OpError> {
     let cut = Cut { inline_bytes_max: None, ..cell.cut };
-    let taken = store::take(cell, target.bucket.owner, cut, body, caller.deadline).await?;
+    let taken = store::take(cell, caller, target.bucket.owner, cut, body).await?;
     let segments = if taken.body.len == 0 { vec![] } else { vec![taken.segment()] };
     let Taken { lease: _held_until_named, body, .. } = taken;
     let Ingested { len, etag, checksum, .. } = body;

@@ -39,7 +39,7 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<Respo
         return Err(OpError::InvalidRequest(TOO_LARGE));
     }
     let checksum = record.checksum.map(|(algorithm, _)| StatedChecksum::unstated(algorithm));
-    let stream = store::copy(cell, view, object.layout, range).await?;
+    let stream = store::copy(cell, caller, view, object.layout, range).await?;
     let body = Body { stream, len: Some(len), stated: Stated { checksum, ..Stated::default() } };
     store_part(cell, caller, &target, Part { key, upload, number, record }, body).await
 }

@@ -4,17 +4,22 @@
 //! slot by the call itself and never pass through s3s, whose `aws-chunked` decoder holds a whole chunk in memory.
 
 use super::{
+    calls::S3Op,
     chunked::{Decoder, Trailers},
+    document::{Documents, Held, check_items},
     error,
     stated::{Framing, Stated},
 };
 use crate::{
-    limits::DOCUMENT_BYTES_MAX,
+    limit::Permit,
+    limits::{DISCARD_PATIENCE, DISCARDED_BODY_BYTES_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_PATIENCE, WEIGHT_NORMAL},
     ops::body::{Body, BodyError, BodyStream},
 };
+use bulkhead_model::AccountId;
 use bulkhead_service::http::BodyError as ConnectionError;
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt};
+use http::{HeaderMap, header};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Full, combinators::UnsyncBoxBody};
 use parking_lot::Mutex;
@@ -22,7 +27,7 @@ use s3s::{S3Result, StdError, auth::SecretKey};
 use std::{
     pin::Pin,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -36,6 +41,16 @@ pub struct Slot {
     body: Arc<Mutex<Option<Inner>>>,
     /// Bytes taken from the connection so far.
     received: Arc<AtomicU64>,
+    /// Whom they are charged to, once that is known; until then nothing is read.
+    permit: Arc<OnceLock<Permit>>,
+    /// Room for it, when it is a document.
+    document: Arc<Held>,
+}
+
+/// How long the body of a refused request is, when it is worth reading to keep its connection: short, and on its way already.
+pub fn discardable(headers: &HeaderMap) -> Option<u64> {
+    let len = headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()?;
+    (len <= DISCARDED_BODY_BYTES_MAX && !headers.contains_key(header::EXPECT)).then_some(len)
 }
 
 impl Slot {
@@ -46,12 +61,39 @@ impl Slot {
         B::Error: Into<StdError>,
     {
         let body = body.map_err(Into::into).boxed_unsync();
-        Self { body: Arc::new(Mutex::new(Some(body))), received: Arc::default() }
+        let body = Arc::new(Mutex::new(Some(body)));
+        Self { body, received: Arc::default(), permit: Arc::default(), document: Arc::default() }
     }
 
     /// Bytes of the body read so far, as they were on the wire.
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
+    }
+
+    /// Charges what flows, either way, to this permit, and keeps it as long as the request.
+    pub fn meter(&self, permit: Permit) {
+        // Set once: a request is let in once.
+        let _ = self.permit.set(permit);
+    }
+
+    /// The account's share of a busy cell, relative to other accounts; the usual one before it was let in.
+    pub fn weight(&self) -> u32 {
+        self.permit.get().map_or(WEIGHT_NORMAL, |permit| u32::try_from(permit.weight()).unwrap_or(u32::MAX))
+    }
+
+    /// So many bytes of the answer went out.
+    pub fn sent(&self, bytes: u64) {
+        if let Some(permit) = self.permit.get() {
+            permit.went(bytes);
+        }
+    }
+
+    /// Reads what nobody has read and throws it away, if it is short: the connection can be used again only behind the body's end.
+    pub async fn discard(&self, declared: Option<u64>) {
+        let (Some(_), Some(mut body)) = (declared, self.take()) else { return };
+        let rest = async { while let Some(Ok(_)) = body.frame().await {} };
+        // When the client is slower than that, its connection is closed.
+        let _ = tokio::time::timeout(DISCARD_PATIENCE, rest).await;
     }
 
     fn take(&self) -> Option<Inner> {
@@ -65,9 +107,9 @@ impl Slot {
 
     /// The frames of the body. How long each may take is the connection's business.
     fn into_frames(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-        let received = Arc::clone(&self.received);
+        let (received, permit) = (Arc::clone(&self.received), Arc::clone(&self.permit));
         futures::stream::unfold(self.take(), move |body| {
-            let received = Arc::clone(&received);
+            let (received, permit) = (Arc::clone(&received), Arc::clone(&permit));
             async move {
                 let mut body = body?;
                 loop {
@@ -80,6 +122,9 @@ impl Slot {
                         && !data.is_empty()
                     {
                         received.fetch_add(data.len() as u64, Ordering::Relaxed);
+                        if let Some(permit) = permit.get() {
+                            permit.came(data.len() as u64);
+                        }
                         return Some((Ok(data), Some(body)));
                     }
                 }
@@ -90,14 +135,31 @@ impl Slot {
     /// Reads the whole body as a document, verifies what the headers state about it, and parks it again for s3s.
     ///
     /// # Errors
-    /// When the body is too large, stops short, or is not what the headers say.
-    pub async fn read_document(&self, stated: &Stated) -> S3Result<()> {
+    /// When the body is too large, has too many items, stops short, comes too slowly, or is not what the headers say, and when the node or
+    /// the account holds too many.
+    pub async fn read_document(
+        &self,
+        op: S3Op,
+        stated: &Stated,
+        account: AccountId,
+        documents: &Documents,
+    ) -> S3Result<()> {
         if stated.framing != Framing::Plain {
             return Err(s3s::s3_error!(NotImplemented, "A document cannot be sent as aws-chunked."));
         }
         if stated.len.is_some_and(|len| len > DOCUMENT_BYTES_MAX as u64) {
             return Err(too_large());
         }
+        let read = tokio::time::timeout(DOCUMENT_PATIENCE, self.collect(account, documents)).await;
+        let document = read.map_err(|_| error::respond(BodyError::TooSlow.into()))??;
+        check_items(op, &document)?;
+        stated.verify_document(&document).map_err(error::respond)?;
+        *self.body.lock() = Some(Full::new(document.freeze()).map_err(|never| match never {}).boxed_unsync());
+        Ok(())
+    }
+
+    /// All of the body, as far as there is room for it.
+    async fn collect(&self, account: AccountId, documents: &Documents) -> S3Result<BytesMut> {
         let mut document = BytesMut::new();
         let mut frames = std::pin::pin!(self.clone().into_frames());
         while let Some(frame) = frames.next().await {
@@ -105,11 +167,10 @@ impl Slot {
             if document.len() + frame.len() > DOCUMENT_BYTES_MAX {
                 return Err(too_large());
             }
+            documents.take(account, frame.len(), &self.document)?;
             document.extend_from_slice(&frame);
         }
-        stated.verify_document(&document).map_err(error::respond)?;
-        *self.body.lock() = Some(Full::new(document.freeze()).map_err(|never| match never {}).boxed_unsync());
-        Ok(())
+        Ok(document)
     }
 
     /// The body as an object's bytes, decoded, with what the headers (and in the end the trailer) state about them.
@@ -132,7 +193,7 @@ impl Slot {
 
 fn cut_short(error: &StdError) -> BodyError {
     match error.downcast_ref::<ConnectionError>() {
-        Some(ConnectionError::Stalled(_)) => BodyError::TooSlow,
+        Some(ConnectionError::Stalled(_) | ConnectionError::TooSlow) => BodyError::TooSlow,
         Some(ConnectionError::Broken(_)) | None => BodyError::Incomplete(error.to_string()),
     }
 }

@@ -2,8 +2,10 @@
 
 use super::{body::Slot, calls::S3Op};
 use crate::{
+    admit::Pass,
     limits::{REQUEST_PATIENCE, REQUEST_PATIENCE_MAX},
     ops::Caller,
+    poison::Ticket,
 };
 use bulkhead_model::{AccountId, Epoch, RequestId, headers};
 use bulkhead_service::{
@@ -28,13 +30,18 @@ pub struct RequestCx {
     pub routed: Option<(AccountId, Epoch)>,
     /// The router knows the access key as that of an account, perhaps in another cell.
     pub signer_hint: Option<AccountId>,
+    /// With the account's permit, once it has one.
     pub body: Slot,
+    /// Set once, before the request is executed: it is in flight as long as this is here.
+    pub ticket: OnceLock<Ticket>,
     /// Set once, when the access key was found.
     pub signer: OnceLock<AccountId>,
     /// Set once, when the signature was good and the call is built: the call, and when that was known.
     pub call: OnceLock<(S3Op, Instant)>,
     /// Set once, when the path was understood.
     pub bucket: OnceLock<String>,
+    /// Set once, when the request was let in.
+    pub pass: OnceLock<Arc<Pass>>,
 }
 
 tokio::task_local! {
@@ -53,9 +60,11 @@ impl RequestCx {
             routed: read(headers, headers::ACCOUNT).zip(read(headers, headers::EPOCH)),
             signer_hint: read(headers, headers::SIGNER),
             body,
+            ticket: OnceLock::new(),
             signer: OnceLock::new(),
             call: OnceLock::new(),
             bucket: OnceLock::new(),
+            pass: OnceLock::new(),
         }
     }
 
@@ -65,7 +74,8 @@ impl RequestCx {
     /// `AccessDenied` when nobody has signed.
     pub fn caller(&self) -> S3Result<Caller> {
         let Some(&account) = self.signer.get() else { return Err(s3_error!(AccessDenied, "Access Denied")) };
-        Ok(Caller { account, request: self.id, routed: self.routed, deadline: self.deadline })
+        let pass = self.pass.get().cloned();
+        Ok(Caller { account, request: self.id, routed: self.routed, deadline: self.deadline, pass })
     }
 }
 

@@ -126,6 +126,42 @@ impl S3Op {
         }
     }
 
+    /// The query parameter that says how much of a page is asked for, of a call that lists.
+    pub fn page_size_parameter(self) -> Option<&'static str> {
+        match self {
+            Self::ListBuckets => Some("max-buckets"),
+            Self::ListObjects | Self::ListObjectsV2 | Self::ListObjectVersions => Some("max-keys"),
+            Self::ListParts => Some("max-parts"),
+            Self::ListMultipartUploads => Some("max-uploads"),
+            Self::CreateBucket
+            | Self::HeadBucket
+            | Self::DeleteBucket
+            | Self::GetBucketLocation
+            | Self::PutObject
+            | Self::GetObject
+            | Self::HeadObject
+            | Self::DeleteObject
+            | Self::DeleteObjects
+            | Self::CopyObject
+            | Self::CreateMultipartUpload
+            | Self::UploadPart
+            | Self::UploadPartCopy
+            | Self::CompleteMultipartUpload
+            | Self::AbortMultipartUpload
+            | Self::GetBucketAcl
+            | Self::GetObjectAcl
+            | Self::GetBucketVersioning
+            | Self::GetBucketPolicy
+            | Self::GetBucketCors
+            | Self::GetBucketLifecycleConfiguration
+            | Self::GetBucketTagging
+            | Self::GetBucketWebsite
+            | Self::GetBucketReplication
+            | Self::GetObjectLockConfiguration
+            | Self::GetObjectTagging => None,
+        }
+    }
+
     /// Whether the request's body is an XML document, read as a whole before the call begins.
     pub fn takes_document(self) -> bool {
         matches!(self, Self::CreateBucket | Self::DeleteObjects | Self::CompleteMultipartUpload)

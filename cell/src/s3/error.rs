@@ -3,6 +3,7 @@
 //! The maps are exhaustive, without `_`: a new reason must be given its answer here before it compiles.
 
 use crate::{
+    admit::Refused,
     meta::command::Refusal,
     ops::{OpError, body::BodyError, checksum, error::Digest, etag},
 };
@@ -60,6 +61,12 @@ pub fn respond(error: OpError) -> S3Error {
     response
 }
 
+impl From<Refused> for S3Error {
+    fn from(refused: Refused) -> Self {
+        respond(refused.into())
+    }
+}
+
 fn answer(error: &OpError) -> Answer {
     match error {
         OpError::Refused(refusal) => refused(refusal),
@@ -107,6 +114,9 @@ fn answer(error: &OpError) -> Answer {
         OpError::SlowDown(_) => Answer::new(S3ErrorCode::SlowDown, "Please reduce your request rate.")
             .with(header::RETRY_AFTER, "1")
             .not_executed(),
+        // Not for a router to try elsewhere: retries of one account would use up what its neighbours may retry.
+        OpError::Overloaded(_) => Answer::new(S3ErrorCode::SlowDown, "Please reduce your request rate.")
+            .with(header::RETRY_AFTER, "1"),
         // Not for a router to try elsewhere, again and again until the client has gone: it is the cell that is full.
         OpError::DiskFull => Answer::new(
             S3ErrorCode::SlowDown,
@@ -347,6 +357,7 @@ mod tests {
             (OpError::MalformedXml("a"), "MalformedXML", 400),
             (OpError::NamesUnavailable(String::new()), "ServiceUnavailable", 503),
             (OpError::SlowDown("a"), "SlowDown", 503),
+            (OpError::Overloaded("a"), "SlowDown", 503),
             (OpError::DiskFull, "SlowDown", 503),
             (OpError::NotExecuted(String::new()), "ServiceUnavailable", 503),
             (OpError::Unknown(String::new()), "ServiceUnavailable", 503),
@@ -369,6 +380,7 @@ mod tests {
     fn only_what_was_certainly_not_executed_says_so() {
         let says_so = |error| respond(error).headers().is_some_and(|map| map.contains_key(headers::NOT_EXECUTED));
         assert!(says_so(OpError::SlowDown("a")));
+        assert!(!says_so(OpError::Overloaded("a")), "one account's retries would be all of the cell's");
         assert!(!says_so(OpError::DiskFull), "a router would go on trying until the client has gone");
         assert!(says_so(OpError::NotExecuted(String::new())));
         assert!(!says_so(OpError::Unknown(String::new())));

@@ -15,8 +15,10 @@ mod chunked;
 mod convert;
 mod copy;
 mod delete;
+mod document;
 mod error;
 mod front;
+mod gate;
 mod headers;
 mod host;
 mod list;
@@ -32,10 +34,13 @@ mod validate;
 mod when;
 
 use crate::{limits::DOCUMENT_BYTES_MAX, meta::seal::CellKey, ops::Cell};
+pub use gate::Gates;
+
 use body::Slot;
 use bulkhead_model::{CellId, NodeId};
 use bytes::Bytes;
 use caller::{CURRENT, RequestCx};
+use document::Documents;
 use futures::{FutureExt, future::BoxFuture};
 use http::{Request as HttpRequest, StatusCode};
 use record::Record;
@@ -90,7 +95,7 @@ struct Shared {
 }
 
 /// Puts the S3 API of a node together. `key` opens the secrets of access keys.
-pub fn service(cell: Cell, key: CellKey, identity: &Identity) -> Service {
+pub fn service(cell: Cell, key: CellKey, gates: Gates, identity: &Identity) -> Service {
     let mut builder = S3ServiceBuilder::new(Api { cell: cell.clone(), region: identity.region.clone() });
     let mut config = S3Config::default();
     config.xml_max_body_size = DOCUMENT_BYTES_MAX;
@@ -98,7 +103,8 @@ pub fn service(cell: Cell, key: CellKey, identity: &Identity) -> Service {
     config.presigned_url_max_skew_time_secs = u32::MAX;
     builder.set_config(Arc::new(StaticConfigProvider::new(Arc::new(config))));
     builder.set_auth(auth::Auth { index: cell.index.clone(), key });
-    builder.set_access(access::Access { clock: cell.env.clock.clone() });
+    let (clock, admission) = (cell.env.clock.clone(), cell.admission.clone());
+    builder.set_access(access::Access { clock, gates, documents: Documents::default(), admission });
     builder.set_host(host::Domains::new(&identity.domains));
     builder.set_validation(AnyName);
     let host_id = format!("{}/{}", identity.cell, identity.node);
@@ -145,6 +151,7 @@ impl Shared {
         let slot = Slot::park(body);
         let cx = Arc::new(RequestCx::new(env, &head.headers, slot.clone()));
         let facts = self.facts(&head, &cx);
+        let declared = body::discardable(&head.headers);
         let span = record::span(&cx, &head);
         let mut record = Record::new(Arc::clone(&cx), env.clock.clone(), span.clone());
         let response = match front::check(&head) {
@@ -152,8 +159,18 @@ impl Shared {
             Ok(()) => {
                 head.extensions.insert(Arc::clone(&cx));
                 let request = HttpRequest::from_parts(head, slot.for_s3s());
+                let body = cx.body.clone();
                 let call = CURRENT.scope(Arc::clone(&cx), self.s3.call(request)).instrument(span);
-                answered(AssertUnwindSafe(call).catch_unwind().await)
+                let response = answered(AssertUnwindSafe(call).catch_unwind().await, &cx);
+                let succeeded = response.status().is_success();
+                // Before anything more is waited for that is the client's.
+                if let Some(pass) = cx.pass.get() {
+                    pass.end(succeeded);
+                }
+                if !succeeded {
+                    body.discard(declared).await;
+                }
+                response
             }
         };
         let (response, code) = response::complete(response, &facts);
@@ -175,7 +192,10 @@ impl Shared {
 }
 
 /// The answer, or `500` when there is none: a panic ends its request and nothing else.
-fn answered(outcome: Result<Result<HttpResponse, HttpError>, Box<dyn std::any::Any + Send>>) -> HttpResponse {
+fn answered(
+    outcome: Result<Result<HttpResponse, HttpError>, Box<dyn std::any::Any + Send>>,
+    request: &RequestCx,
+) -> HttpResponse {
     match outcome {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
@@ -185,6 +205,12 @@ fn answered(outcome: Result<Result<HttpResponse, HttpError>, Box<dyn std::any::A
         Err(_panic) => {
             // The panic hook has told what and where.
             metrics::counter!("s3_panics_total").increment(1);
+            tracing::error!(
+                request_id = %request.id,
+                account = request.signer.get().map(tracing::field::display),
+                operation = request.call.get().map_or("unknown", |(op, _)| op.name()),
+                "a request panicked, and was answered with 500"
+            );
             refuse(S3Error::new(S3ErrorCode::InternalError))
         }
     }

@@ -69,6 +69,7 @@ impl Record {
     pub fn sent(&mut self, bytes: u64) {
         if let Some(told) = &mut self.told {
             told.sent += bytes;
+            told.request.body.sent(bytes);
         }
     }
 
@@ -92,7 +93,7 @@ impl Told {
         self.request.call.get().map_or("unknown", |(op, _)| op.name())
     }
 
-    /// A request of which an event is told even though it went well.
+    /// A request of which an event is told even though it went well, or was shed: those are counted, and telling each would cost more than refusing it.
     fn is_sampled(&self) -> bool {
         self.request.id.0.is_multiple_of(REQUEST_EVENT_SAMPLE)
     }
@@ -110,6 +111,9 @@ impl Told {
         metrics::counter!("s3_bytes_total", "direction" => "in").increment(self.request.body.received());
         metrics::counter!("s3_bytes_total", "direction" => "out").increment(self.sent);
         let went_well = self.status.as_u16() < 400 && end == End::Whole;
+        if went_well && let Some(ticket) = self.request.ticket.get() {
+            ticket.executed();
+        }
         macro_rules! tell {
             ($level:ident) => {
                 tracing::$level!(
@@ -131,10 +135,11 @@ impl Told {
                 )
             };
         }
-        match (self.status.is_server_error() || end == End::Failed, went_well, self.is_sampled()) {
-            (true, _, _) => tell!(warn),
-            (false, false, _) | (false, true, true) => tell!(info),
-            (false, true, false) => tell!(debug),
+        let is_shed = self.status == StatusCode::SERVICE_UNAVAILABLE && self.code.as_deref() == Some("SlowDown");
+        match (self.status.is_server_error() || end == End::Failed, went_well || is_shed, self.is_sampled()) {
+            (true, false, _) => tell!(warn),
+            (false, false, _) | (_, true, true) => tell!(info),
+            (_, true, false) => tell!(debug),
         }
     }
 }

@@ -75,7 +75,8 @@ impl Answer {
         (self.status, self.element("Code").unwrap_or_default())
     }
 
-    fn parse(bytes: &[u8]) -> Self {
+    /// An answer out of its bytes.
+    pub fn parse(bytes: &[u8]) -> Self {
         let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
         let head_end = head_end.unwrap_or_else(|| panic!("no answer but {:?}", String::from_utf8_lossy(bytes)));
         let head = String::from_utf8_lossy(&bytes[..head_end]).into_owned();
@@ -119,6 +120,11 @@ impl Client {
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;
         Answer::parse(&answer)
+    }
+
+    /// A connection that is kept.
+    pub async fn connect(&self) -> Connection {
+        Connection { client: self.clone(), stream: TcpStream::connect(self.address).await.expect("the node listens") }
     }
 
     /// Sends less than announced, and ends there.
@@ -185,6 +191,35 @@ impl Client {
         }
         hex::encode(hmac(&key, &text))
     }
+}
+
+/// One connection for several requests.
+pub struct Connection {
+    client: Client,
+    stream: TcpStream,
+}
+
+impl Connection {
+    /// Signs, sends and reads one answer, on the same connection as the one before.
+    pub async fn send(&mut self, ask: Ask) -> Answer {
+        let head = self.client.signed_head(&ask, ask.body.len()).replace("connection: close\r\n", "");
+        let bodiless = ask.method == "HEAD";
+        self.stream.write_all(&[head.as_bytes(), &ask.body].concat()).await.expect("the connection is open");
+        let mut answer = Vec::new();
+        while !is_whole(&answer, bodiless) {
+            let read = self.stream.read_buf(&mut answer).await.expect("the connection is open");
+            assert!(read > 0, "the connection was closed after {:?}", String::from_utf8_lossy(&answer));
+        }
+        Answer::parse(&answer)
+    }
+}
+
+/// A head, and as much of a body as it announces.
+fn is_whole(bytes: &[u8], bodiless: bool) -> bool {
+    let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { return false };
+    let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    bodiless || bytes.len() >= end + 4 + length.unwrap_or(0)
 }
 
 fn scope(date: &str) -> String {

@@ -7,9 +7,9 @@ use bulkhead_cell::{
     node::Node,
 };
 use bulkhead_model::{
-    AccountId, Blueprint, NodeId,
+    AccountId, AccountLimits, Blueprint, NodeId,
     api::{
-        cell::{Form, Member, PutAccount, PutKey},
+        cell::{Form, Member, PutAccount, PutKey, PutLimits},
         control_plane::Claimed,
     },
 };
@@ -34,6 +34,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Cluster {
     pub env: Env,
     pub s3: Vec<SocketAddr>,
+    admin: Admin,
     _nodes: Vec<Node>,
     _data: TempDir,
 }
@@ -74,7 +75,14 @@ impl Cluster {
         let key = PutKey { secret_access_key: SECRET.to_owned() };
         admin.call("PUT", &format!("/admin/v1/accounts/{account}/keys/{ACCESS_KEY}"), &key).await;
         let s3 = configs.iter().map(|config| config.file.s3).collect();
-        Self { env, s3, _nodes: nodes, _data: data }
+        Self { env, s3, admin, _nodes: nodes, _data: data }
+    }
+
+    /// Says what the account may ask for.
+    pub async fn put_limits(&self, limits: AccountLimits, version: u64) {
+        let account = AccountId::new(AccountId::FIRST).expect("in range");
+        let path = format!("/admin/v1/accounts/{account}/limits");
+        self.admin.call("PUT", &path, &PutLimits { limits, version }).await;
     }
 
     /// A client of one of the nodes, with the account's key.

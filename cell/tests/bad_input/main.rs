@@ -2,6 +2,8 @@
 
 mod client;
 mod cluster;
+mod hostile;
+mod refused;
 
 use bulkhead_cell::limits::{DOCUMENT_BYTES_MAX, PART_BYTES_MAX};
 use client::{Answer, Ask, Client};
@@ -21,6 +23,12 @@ async fn every_kind_of_bad_input_has_its_s3_error() {
     what_is_sent(&client).await;
     streamed_bodies(&client).await;
     multipart_uploads(&client).await;
+    refused::before_the_body_is_read(&client).await;
+    hostile::documents(&client).await;
+    hostile::parts(&client).await;
+    hostile::heads(&client).await;
+    hostile::chunks(&client).await;
+    hostile::over_the_limit(&cluster, &client).await;
 
     let listed = cluster.client(1).send(Ask::new("GET", "/bucket?list-type=2")).await;
     let text = String::from_utf8_lossy(&listed.body).into_owned();

@@ -107,6 +107,7 @@ impl TestCell {
             request: RequestId(self.env.rng.u128()),
             routed: None,
             deadline: self.env.clock.now() + PATIENCE,
+            pass: None,
         }
     }
 

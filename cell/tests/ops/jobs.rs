@@ -25,7 +25,8 @@ fn look_after(node: &TestNode) -> Arc<Figures> {
         grace,
         interval,
     };
-    let repair = repair::Job { index, chunks, figures: Arc::clone(&figures), env, grace };
+    let admission = node.cell.admission.clone();
+    let repair = repair::Job { index, chunks, figures: Arc::clone(&figures), admission, env, grace };
     node.env.tasks.spawn("census", census.run());
     node.env.tasks.spawn("repair", repair.run());
     figures

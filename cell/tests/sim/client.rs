@@ -88,7 +88,10 @@ impl Client {
             match self.attempt(node, request, what, work.clone()).await {
                 Ok(Ok(done)) => return Ended::Done(done),
                 Ok(Err(OpError::Refused(refusal))) => return Ended::Refused(refusal),
-                Ok(Err(OpError::NotExecuted(_) | OpError::SlowDown(_) | OpError::DiskFull)) | Err(NoAnswer::NotSent) => {}
+                Ok(Err(
+                    OpError::NotExecuted(_) | OpError::SlowDown(_) | OpError::Overloaded(_) | OpError::DiskFull,
+                ))
+                | Err(NoAnswer::NotSent) => {}
                 Ok(Err(OpError::Unknown(_))) | Err(NoAnswer::Lost) => open = true,
                 Ok(Err(other)) => {
                     self.book.violation(format!("client {} {what}: node {node} says: {other}", self.id));
@@ -123,7 +126,7 @@ impl Client {
             };
             up.runtime.spawn(async move {
                 let deadline = cell.env.clock.now() + TRY;
-                let caller = Caller { account: account(), request, routed: None, deadline };
+                let caller = Caller { account: account(), request, routed: None, deadline, pass: None };
                 let outcome = work(cell, caller).await;
                 let ended = match &outcome {
                     Ok(_) => {

@@ -333,18 +333,19 @@ impl Boot {
         env.tasks.spawn("membership", node::follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
+        let cell = Cell::new(index.clone(), chunks.clone(), names, env.clone(), sizes);
         let jobs = Jobs {
-            index: index.clone(),
-            chunks: chunks.clone(),
+            index,
+            chunks,
             figures: Arc::clone(&figures),
-            env: env.clone(),
+            admission: cell.admission.clone(),
+            env,
             grace: GRACE,
             scrub: SCRUB,
             census: CENSUS,
             scrub_file: self.dir.join(SCRUB_FILE),
         };
         jobs.start();
-        let cell = Cell::new(index, chunks, names, env, sizes);
         Ok(Parts { cell, replica, router, figures })
     }
 }

@@ -25,9 +25,9 @@ use axum::{
     extract::{Path, State},
 };
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, Epoch,
+    AccessKeyId, AccountId, AccountLimits, CellId, Epoch,
     api::{
-        cell::{PutAccount, PutKey},
+        cell::{PutAccount, PutKey, PutLimits},
         control_plane::{Account, CreateAccount, CreatedAccount},
     },
 };
@@ -39,6 +39,7 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<CreatedAccount>), Failure> {
     account::check_name(&wanted.name)?;
     account::check_email(&wanted.email)?;
+    wanted.limits.validate()?;
     let reserved = reserve(&api, &wanted).await?;
     let secret = keys::secret(&api.env.rng);
     if let Err(error) = write_into_cell(&api, &wanted, &reserved, &secret).await {
@@ -85,6 +86,7 @@ async fn reserve(api: &Api, wanted: &CreateAccount) -> Result<Reserved, Failure>
             email: wanted.email.clone(),
             candidates: placement::candidates(account, &eligible),
             key: key.clone(),
+            limits: wanted.limits,
         };
         match api.directory.propose(Command::CreateAccount(command)).await {
             Ok(Done::AccountPlaced { cell, epoch }) => return Ok(Reserved { account, key, cell, epoch }),
@@ -114,6 +116,9 @@ async fn write_into_cell(
     let Reserved { account, key, cell, epoch } = reserved;
     let record = PutAccount { display_name: wanted.name.clone(), email: wanted.email.clone(), epoch: *epoch };
     api.cells.put_account(cell, *account, &record).await?;
+    if !wanted.limits.is_default() {
+        api.cells.put_limits(cell, *account, &PutLimits { limits: wanted.limits, version: 1 }).await?;
+    }
     api.cells.put_key(cell, *account, key, &PutKey { secret_access_key: secret.into() }).await
 }
 
@@ -144,6 +149,23 @@ pub async fn show(State(api): State<Api>, Path(account): Path<String>) -> Result
     Ok(Json(shown(id, record.ok_or(Refusal::NoSuchAccount(id))?)))
 }
 
+/// Replaces what was set. Recorded first: what the cell does not confirm now, the reconciler brings to it.
+pub async fn set_limits(
+    State(api): State<Api>,
+    Path(account): Path<String>,
+    Body(limits): Body<AccountLimits>,
+) -> Result<Json<Account>, Failure> {
+    let id: AccountId = extract::id(&account)?;
+    limits.validate()?;
+    api.directory.propose(Command::SetLimits { account: id, limits }).await?;
+    if let Err(error) = accounts::finish_limits(&api.directory, &api.cells, id).await {
+        return Err(Failure::unknown(format!(
+            "{error}; the limits are recorded and brought to the cell as soon as it answers"
+        )));
+    }
+    show(State(api), Path(account)).await
+}
+
 pub async fn delete(State(api): State<Api>, Path(account): Path<String>) -> Result<StatusCode, Failure> {
     let id: AccountId = extract::id(&account)?;
     api.directory.propose(Command::BeginDeleteAccount { account: id }).await?;
@@ -164,5 +186,7 @@ fn shown(id: AccountId, record: record::Account) -> Account {
         epoch: record.epoch,
         state: record.state,
         created_at: record.created,
+        limits: record.limits,
+        limits_in_force: record.limits_in_cell == record.limits_version,
     }
 }

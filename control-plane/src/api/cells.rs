@@ -20,7 +20,7 @@ use axum::{
 };
 use bulkhead_model::{
     Blueprint, CellId, NodeId,
-    api::control_plane::{Cell, CellState, CellStorage, StampCell},
+    api::control_plane::{Cell, CellLoad, CellState, CellStorage, StampCell},
 };
 use http::StatusCode;
 
@@ -112,6 +112,14 @@ pub async fn storage(State(api): State<Api>, Path(cell): Path<String>) -> Result
     let record = record.ok_or_else(|| Refusal::NoSuchCell(id.clone()))?;
     let answers = api.cells.storage(&id, &record.nodes).await?;
     Ok(Json(CellStorage { nodes: disks::compare(answers) }))
+}
+
+/// What a cell's nodes execute, and who waits there: every node is asked.
+pub async fn load(State(api): State<Api>, Path(cell): Path<String>) -> Result<Json<CellLoad>, Failure> {
+    let id: CellId = extract::id(&cell)?;
+    let record = read::cell(&api.directory.view().await?, &id).map_err(DirectoryError::from)?;
+    let record = record.ok_or_else(|| Refusal::NoSuchCell(id.clone()))?;
+    Ok(Json(api.cells.load(&id, &record.nodes).await?))
 }
 
 fn shown(id: CellId, record: record::Cell) -> Cell {

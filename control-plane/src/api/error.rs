@@ -9,7 +9,7 @@ use axum::{
     Json,
     response::{IntoResponse, Response},
 };
-use bulkhead_model::api::error::ApiError;
+use bulkhead_model::{account_limits::LimitError, api::error::ApiError};
 use http::StatusCode;
 
 /// An answer that is not a success.
@@ -70,6 +70,12 @@ impl IntoResponse for Failure {
 
 impl From<InvalidAccount> for Failure {
     fn from(error: InvalidAccount) -> Self {
+        Self::invalid(error)
+    }
+}
+
+impl From<LimitError> for Failure {
+    fn from(error: LimitError) -> Self {
         Self::invalid(error)
     }
 }

@@ -8,6 +8,7 @@ mod cells;
 mod error;
 mod extract;
 mod keys;
+mod quarantine;
 mod routing;
 mod status;
 
@@ -19,7 +20,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware,
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 use bulkhead_model::NodeId;
 use bulkhead_service::{
@@ -61,12 +62,16 @@ impl Api {
         let for_admins = Router::new()
             .route("/v1/accounts", post(accounts::create).get(accounts::list))
             .route("/v1/accounts/{account}", get(accounts::show).delete(accounts::delete))
+            .route("/v1/accounts/{account}/limits", put(accounts::set_limits))
             .route("/v1/accounts/{account}/keys", post(keys::create).get(keys::list))
             .route("/v1/accounts/{account}/keys/{key}", delete(keys::delete))
             .route("/v1/cells", post(cells::stamp).get(cells::list))
             .route("/v1/cells/{cell}", get(cells::show))
             .route("/v1/cells/{cell}/nodes/{node}/replace", post(cells::replace))
             .route("/v1/cells/{cell}/storage", get(cells::storage))
+            .route("/v1/cells/{cell}/load", get(cells::load))
+            .route("/v1/cells/{cell}/quarantine", get(quarantine::list))
+            .route("/v1/cells/{cell}/quarantine/{shape}", delete(quarantine::lift))
             .route_layer(middleware::from_fn_with_state(admin, auth::require));
         let for_machines = Router::new()
             .route("/v1/buckets", post(buckets::claim))

@@ -115,7 +115,7 @@ async fn what_is_refused_says_what_is_accepted() {
             "/v1/accounts",
             Some(json(r#"{ "nom": "x" }"#)),
             StatusCode::BAD_REQUEST,
-            "expected `name` or `email`",
+            "expected one of `name`, `email`",
         ),
         (Method::GET, "/v1/accounts/12", None, StatusCode::BAD_REQUEST, "exactly 12 decimal digits"),
         (Method::GET, "/v1/accounts/999999999999", None, StatusCode::NOT_FOUND, "there is no account"),
@@ -199,4 +199,30 @@ async fn a_cell_that_refuses_leaves_no_account_and_one_that_may_have_acted_leave
     assert_eq!(world.call(Method::GET, "/v1/accounts", None).await.1, Value::Array(Vec::new()));
     world.pass(Duration::from_secs(1));
     create(&world).await;
+}
+
+#[tokio::test]
+async fn limits_are_set_at_creation_and_later_and_reach_the_cell() {
+    let world = World::start().await;
+    let wanted = json(r#"{ "name": "Ada", "email": "ada@example.com", "limits": { "write_requests": 50 } }"#);
+    let (status, created) = world.call(Method::POST, "/v1/accounts", Some(wanted)).await;
+    assert_eq!(status, StatusCode::CREATED, "{created}");
+    let path = format!("/v1/accounts/{}", created["account_id"].as_str().expect("an id"));
+    let (_, shown) = world.call(Method::GET, &path, None).await;
+    assert_eq!((&shown["limits"]["write_requests"], &shown["limits_in_force"]), (&50.into(), &true.into()));
+    let in_cell = |world: &World| world.cell.lock().limits.values().next().copied().expect("told");
+    assert_eq!((in_cell(&world).version, in_cell(&world).limits.write_requests), (1, Some(50)));
+
+    let limits = format!("{path}/limits");
+    let (status, shown) = world.call(Method::PUT, &limits, Some(json(r#"{ "list_requests": 7 }"#))).await;
+    assert_eq!((status, &shown["limits"]["list_requests"]), (StatusCode::OK, &7.into()), "{shown}");
+    assert_eq!((in_cell(&world).version, in_cell(&world).limits.write_requests), (2, None), "the whole is replaced");
+
+    let (status, refused) = world.call(Method::PUT, &limits, Some(json(r#"{ "bytes_in": 1 }"#))).await;
+    assert_eq!((status, code(&refused)), (StatusCode::BAD_REQUEST, "invalid"));
+    world.cell.lock().broken = Some(StatusCode::FORBIDDEN);
+    let (status, refused) = world.call(Method::PUT, &limits, Some(json(r#"{ "weight": 20 }"#))).await;
+    assert_eq!((status, code(&refused)), (StatusCode::SERVICE_UNAVAILABLE, "outcome_unknown"));
+    let (_, shown) = world.call(Method::GET, &path, None).await;
+    assert_eq!((&shown["limits"]["weight"], &shown["limits_in_force"]), (&20.into(), &false.into()));
 }

@@ -1,11 +1,11 @@
 //! `bulkhead account`.
 
 use super::{
-    CliError, Connection, Output,
+    CliError, Connection, Output, limits,
     output::{facts, table, time},
 };
 use bulkhead_model::{
-    AccountId,
+    AccountId, AccountLimits,
     api::control_plane::{Account, AccountState, CreateAccount, CreatedAccount},
 };
 use clap::Subcommand;
@@ -21,6 +21,8 @@ pub enum Command {
         /// Unique in the fleet.
         #[arg(long)]
         email: String,
+        #[command(flatten)]
+        limits: limits::Wanted,
     },
     /// List all accounts.
     #[command(after_help = "Example: bulkhead account list")]
@@ -28,6 +30,13 @@ pub enum Command {
     /// Show one account.
     #[command(after_help = "Example: bulkhead account show 123456789012")]
     Show { account: AccountId },
+    /// Change what an account may ask for. What is not named stays as it is.
+    #[command(after_help = "Example: bulkhead account limits 123456789012 --write-requests 500 --bytes-out default")]
+    Limits {
+        account: AccountId,
+        #[command(flatten)]
+        limits: limits::Wanted,
+    },
     /// Delete an account that has no buckets, and its keys.
     #[command(after_help = "Example: bulkhead account delete 123456789012")]
     Delete { account: AccountId },
@@ -36,8 +45,9 @@ pub enum Command {
 impl Command {
     pub async fn run(self, api: &Connection) -> Result<Output, CliError> {
         match self {
-            Self::Create { name, email } => {
-                let created: CreatedAccount = api.post("/v1/accounts", &CreateAccount { name, email }).await?;
+            Self::Create { name, email, limits } => {
+                let limits = limits.over(AccountLimits::default());
+                let created: CreatedAccount = api.post("/v1/accounts", &CreateAccount { name, email, limits }).await?;
                 Ok(Output::new(created_text(&created), &created))
             }
             Self::List => {
@@ -46,6 +56,12 @@ impl Command {
             }
             Self::Show { account } => {
                 let account: Account = api.get(&format!("/v1/accounts/{account}")).await?;
+                Ok(Output::new(show_text(&account), &account))
+            }
+            Self::Limits { account, limits } => {
+                let path = format!("/v1/accounts/{account}");
+                let now: Account = api.get(&path).await?;
+                let account: Account = api.put(&format!("{path}/limits"), &limits.over(now.limits)).await?;
                 Ok(Output::new(show_text(&account), &account))
             }
             Self::Delete { account } => {
@@ -94,6 +110,7 @@ fn show_text(account: &Account) -> String {
         ("state", state(account.state).into()),
         ("canonical id", account.canonical_id.clone()),
         ("created", time(account.created_at)),
+        ("limits", limits::text(account)),
     ])
 }
 

@@ -1,14 +1,14 @@
 //! `bulkhead cell`.
 
 use super::{
-    CliError, Connection, Output,
+    CliError, Connection, Output, load,
     output::{facts, table, time},
-    storage,
+    quarantine, storage,
 };
 use crate::domain::cell;
 use bulkhead_model::{
     CellId,
-    api::control_plane::{Cell, CellState, CellStorage, StampCell},
+    api::control_plane::{Cell, CellLoad, CellState, CellStorage, StampCell},
 };
 use clap::Subcommand;
 use serde::Serialize;
@@ -31,6 +31,19 @@ pub enum Command {
     /// Show one cell, its nodes, and how their chunks are: missing and damaged copies, scrub, repair, space.
     #[command(after_help = "Example: bulkhead cell show c1")]
     Show { cell: CellId },
+    /// Show what a cell executes for tenants, and which accounts wait or are refused most.
+    #[command(after_help = "Example: bulkhead cell load c1")]
+    Load { cell: CellId },
+    /// List the requests that ended processes of a cell and are refused there for a while.
+    #[command(after_help = "Example: bulkhead cell quarantine c1")]
+    Quarantine { cell: CellId },
+    /// Let go of a request that is refused. When it ends a process again, it is refused again.
+    #[command(after_help = "Example: bulkhead cell lift c1 00c0ffee00c0ffee")]
+    Lift {
+        cell: CellId,
+        /// 16 hex digits, as `bulkhead cell quarantine` shows them.
+        shape: String,
+    },
 }
 
 /// What `show` gives to programs.
@@ -51,6 +64,12 @@ impl Command {
                 let text = format!("{}\n{}", show_text(&one), storage::text(&storage));
                 return Ok(Output::new(text, &Shown { cell: one, storage }));
             }
+            Self::Load { cell } => {
+                let shown: CellLoad = api.get(&format!("/v1/cells/{cell}/load")).await?;
+                return Ok(Output::new(load::text(&shown), &shown));
+            }
+            Self::Quarantine { cell } => return quarantine::list(api, &cell).await,
+            Self::Lift { cell, shape } => return quarantine::lift(api, &cell, &shape).await,
             Self::List => {
                 let cells: Vec<Cell> = api.get("/v1/cells").await?;
                 return Ok(Output::new(list_text(&cells), &cells));

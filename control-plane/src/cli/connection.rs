@@ -87,6 +87,10 @@ impl Connection {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    pub async fn put<Q: Serialize, A: DeserializeOwned>(&self, path: &str, body: &Q) -> Result<A, CliError> {
+        self.call(Method::PUT, path, Some(body)).await
+    }
+
     pub async fn delete(&self, path: &str) -> Result<(), CliError> {
         self.call(Method::DELETE, path, None::<&()>).await
     }

@@ -10,7 +10,7 @@ use crate::{
     provision::local::files::replace,
 };
 use bulkhead_model::{
-    AccountId,
+    AccountId, AccountLimits,
     api::control_plane::{Account, AccountState, CreateAccount, CreatedAccount, CreatedKey, Key},
 };
 use std::fs;
@@ -38,7 +38,7 @@ pub async fn credentials(layout: &Layout, api: &Connection) -> Result<Credential
 }
 
 async fn create(api: &Connection) -> Result<Credentials, CliError> {
-    let body = CreateAccount { name: NAME.into(), email: EMAIL.into() };
+    let body = CreateAccount { name: NAME.into(), email: EMAIL.into(), limits: AccountLimits::default() };
     let created: CreatedAccount = api.post("/v1/accounts", &body).await?;
     let CreatedAccount { access_key_id, secret_access_key, .. } = created;
     Ok(Credentials { access_key_id: access_key_id.to_string(), secret_access_key })

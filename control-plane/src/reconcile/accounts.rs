@@ -1,4 +1,4 @@
-//! Accounts and keys whose creation or deletion stopped half-way.
+//! Accounts and keys whose creation or deletion stopped half-way, and limits that the cell has not confirmed.
 //!
 //! A creation nobody finished is undone: its secret was in the memory of a process that is gone, so nobody holds it.
 
@@ -8,7 +8,10 @@ use crate::{
     limits::{CREATION_GRACE, RECONCILE_BATCH},
     store::{Directory, DirectoryError, command::Command, keys::Unsettled, read, record::KeyState},
 };
-use bulkhead_model::{AccessKeyId, AccountId, Timestamp, api::control_plane::AccountState};
+use bulkhead_model::{
+    AccessKeyId, AccountId, Timestamp,
+    api::{cell::PutLimits, control_plane::AccountState},
+};
 use bulkhead_service::Env;
 
 /// Looks after accounts and keys until the process stops.
@@ -34,6 +37,7 @@ pub async fn pass(directory: &Directory, cells: &Cells, now: Timestamp) -> Resul
             let settled = match &thing {
                 Unsettled::Account(account) => settle_account(directory, cells, *account, now).await,
                 Unsettled::Key(key) => settle_key(directory, cells, key, now).await,
+                Unsettled::Limits(account) => finish_limits(directory, cells, *account).await,
                 Unsettled::Bucket(_) => Ok(()),
             };
             if let Err(error) = settled {
@@ -87,6 +91,26 @@ pub async fn finish_deletion(directory: &Directory, cells: &Cells, account: Acco
     cells.delete_account(&record.cell, account).await?;
     directory.propose(Command::ForgetAccount { account }).await?;
     tracing::info!(%account, cell = %record.cell, "account deleted");
+    Ok(())
+}
+
+/// Brings an account's limits to its cell, as they are now. An account that is being deleted needs none.
+///
+/// # Errors
+/// When cell or directory does not confirm; the limits are taken up again.
+pub async fn finish_limits(directory: &Directory, cells: &Cells, account: AccountId) -> Result<(), CellError> {
+    let record = read::account(&directory.view().await?, account).map_err(DirectoryError::from)?;
+    let version = match record {
+        Some(record) if record.state == AccountState::Active => {
+            let put = PutLimits { limits: record.limits, version: record.limits_version };
+            cells.put_limits(&record.cell, account, &put).await?;
+            record.limits_version
+        }
+        Some(_) => return Ok(()),
+        None => 0,
+    };
+    directory.propose(Command::LimitsInForce { account, version }).await?;
+    tracing::info!(%account, version, "limits are in force");
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     testing::World,
 };
-use bulkhead_model::{AccessKeyId, AccountId, ClaimId, api::control_plane::AccountState};
+use bulkhead_model::{AccessKeyId, AccountId, AccountLimits, ClaimId, api::control_plane::AccountState};
 use http::StatusCode;
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ async fn reserve(world: &World) {
         email: "ada@example.com".into(),
         candidates: vec!["c1".parse().expect("a label")],
         key: key(1),
+        limits: AccountLimits::default(),
     };
     world.propose(Command::CreateAccount(create)).await;
 }
@@ -111,6 +112,28 @@ async fn a_key_that_died_in_creation_or_deletion_is_gone_everywhere() {
     assert!(world.cell.lock().keys.is_empty() && unsettled(&world).is_empty());
     let record = read::account(&world.api.directory.local_view(), account()).expect("readable").expect("active");
     assert_eq!(record.keys, [key(1)]);
+}
+
+#[tokio::test]
+async fn limits_that_the_cell_did_not_get_are_brought_to_it_and_the_latest_ones_hold() {
+    let world = World::start().await;
+    active_account(&world).await;
+    world.cell.lock().accounts.insert(account());
+    world.cell.lock().broken = Some(StatusCode::SERVICE_UNAVAILABLE);
+    for writes in [50, 60] {
+        let limits = AccountLimits { write_requests: Some(writes), ..AccountLimits::default() };
+        world.propose(Command::SetLimits { account: account(), limits }).await;
+    }
+    world.cell.lock().broken = Some(StatusCode::FORBIDDEN);
+    settle_accounts(&world).await;
+    assert_eq!(unsettled(&world), [Unsettled::Limits(account())]);
+    world.cell.lock().broken = None;
+    settle_accounts(&world).await;
+    let put = world.cell.lock().limits.get(&account()).copied().expect("told");
+    assert_eq!((put.version, put.limits.write_requests), (2, Some(60)));
+    let record = read::account(&world.api.directory.local_view(), account()).expect("readable").expect("there");
+    assert_eq!((record.limits_version, record.limits_in_cell), (2, 2));
+    assert!(unsettled(&world).is_empty());
 }
 
 #[tokio::test]

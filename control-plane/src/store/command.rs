@@ -3,7 +3,7 @@
 //! The proposer stamps time, ids and the placement ring's candidates; `apply` decides. Formats are frozen.
 
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    AccessKeyId, AccountId, AccountLimits, CellId, ClaimId, Epoch, NodeId, Timestamp,
     api::control_plane::{AccountState, CellNode, CellState, ReplaceStep},
 };
 use serde::{Deserialize, Serialize};
@@ -99,6 +99,16 @@ pub enum Command {
         cell: CellId,
         node: NodeId,
     },
+    /// Replaces what was set for an account; the cell is told afterwards.
+    SetLimits {
+        account: AccountId,
+        limits: AccountLimits,
+    },
+    /// The cell has this version of the account's limits.
+    LimitsInForce {
+        account: AccountId,
+        version: u64,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +119,7 @@ pub struct CreateAccount {
     /// In the order of the ring.
     pub candidates: Vec<CellId>,
     pub key: AccessKeyId,
+    pub limits: AccountLimits,
 }
 
 /// What a command did, or why it did nothing.

@@ -8,7 +8,7 @@ use super::{
     record::{Account, Bucket, Cell, Key, KeyState, Meta},
 };
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    AccessKeyId, AccountId, AccountLimits, CellId, ClaimId, Epoch, NodeId, Timestamp,
     api::control_plane::{AccountState, CellNode, CellState, ReplaceStep, Replacement},
     routing::{Change, Home, NodeRoute},
 };
@@ -39,6 +39,10 @@ fn replacement() -> Replacement {
     Replacement { old, new, planned: Some(node()), step: ReplaceStep::Repairing, since }
 }
 
+fn limits() -> AccountLimits {
+    AccountLimits { write_requests: Some(50), bytes_in: Some(1 << 20), ..AccountLimits::default() }
+}
+
 fn commands() -> Vec<(&'static str, Command)> {
     let (account, key, cell, claim, bucket) = (account(), key(), cell(), ClaimId(7), || "abc".to_owned());
     let create = CreateAccount {
@@ -47,6 +51,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         email: "n@e".into(),
         candidates: vec![cell.clone()],
         key: key.clone(),
+        limits: limits(),
     };
     let stamp =
         Command::StampCell { cell: cell.clone(), blueprint: "dev".into(), blueprint_hash: "h".into(), capacity: 300 };
@@ -72,6 +77,8 @@ fn commands() -> Vec<(&'static str, Command)> {
             Command::MoveReplacement { cell: cell.clone(), node: NodeId(4), to: ReplaceStep::Swapping },
         ),
         ("FinishReplacement", Command::FinishReplacement { cell, node: NodeId(4) }),
+        ("SetLimits", Command::SetLimits { account, limits: limits() }),
+        ("LimitsInForce", Command::LimitsInForce { account, version: 3 }),
     ]
 }
 
@@ -146,6 +153,9 @@ impl Lines {
             since,
             buckets: 2,
             keys: vec![key()],
+            limits: limits(),
+            limits_version: 3,
+            limits_in_cell: 2,
         };
         self.add("Account", &record);
         self.add("Email", &account());

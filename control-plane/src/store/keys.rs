@@ -59,6 +59,8 @@ pub enum Unsettled {
     Key(AccessKeyId),
     /// Claimed and not yet confirmed by the cell.
     Bucket(String),
+    /// Its limits were changed and the cell has not confirmed them.
+    Limits(AccountId),
 }
 
 impl Unsettled {
@@ -68,6 +70,7 @@ impl Unsettled {
             Self::Account(account) => format!("a{account}").into(),
             Self::Key(key) => format!("k{key}").into(),
             Self::Bucket(bucket) => format!("b{bucket}").into(),
+            Self::Limits(account) => format!("l{account}").into(),
         }
     }
 
@@ -79,6 +82,7 @@ impl Unsettled {
             "a" => id.parse().ok().map(Self::Account),
             "k" => id.parse().ok().map(Self::Key),
             "b" => Some(Self::Bucket(id.into())),
+            "l" => id.parse().ok().map(Self::Limits),
             _ => None,
         }
     }
@@ -99,7 +103,13 @@ mod tests {
     fn unsettled_things_survive_their_key() {
         let account = AccountId::new(123_456_789_012).expect("twelve digits");
         let key = "BKAAAAAAAAAAAAAAAAAA".parse().expect("an access key id");
-        for thing in [Unsettled::Account(account), Unsettled::Key(key), Unsettled::Bucket("abc".into())] {
+        let things = [
+            Unsettled::Account(account),
+            Unsettled::Key(key),
+            Unsettled::Bucket("abc".into()),
+            Unsettled::Limits(account),
+        ];
+        for thing in things {
             assert_eq!(Unsettled::decode(&thing.encode()), Some(thing));
         }
         assert_eq!(Unsettled::decode(b"?x"), None);

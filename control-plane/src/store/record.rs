@@ -4,7 +4,7 @@
 
 use crate::domain::{claims::Held, placement::Load};
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    AccessKeyId, AccountId, AccountLimits, CellId, ClaimId, Epoch, NodeId, Timestamp,
     api::control_plane::{AccountState, CellNode, CellState, Replacement},
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,11 @@ pub struct Account {
     /// Bucket names held here, pending ones included.
     pub buckets: u64,
     pub keys: Vec<AccessKeyId>,
+    pub limits: AccountLimits,
+    /// Counts the changes of `limits`; 0 when they were never set.
+    pub limits_version: u64,
+    /// The version that the cell is known to have.
+    pub limits_in_cell: u64,
 }
 
 /// The public half of a credential.

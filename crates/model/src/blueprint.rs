@@ -2,7 +2,7 @@
 //!
 //! Its [`Blueprint::hash`] names it: a cell remembers the hash it was stamped from.
 
-use crate::Az;
+use crate::{Az, Limits};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -27,6 +27,16 @@ pub struct Blueprint {
     pub capacity: Capacity,
     #[serde(default)]
     pub background: Background,
+    /// Left out of the canonical form where it is as it is without being mentioned: cells remember the hashes of blueprints that are older.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub isolation: Isolation,
+    /// What one account may ask for unless the control plane says otherwise. Left out likewise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub account_limits: Limits,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Which AZs, and how many nodes in each.
@@ -86,6 +96,20 @@ pub struct Background {
     pub census_seconds: u64,
 }
 
+/// Whether tenants are kept apart. Switched off only to see what a test of it is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Isolation {
+    /// Requests wait for their turn by account, and only so many are executed at once.
+    pub enabled: bool,
+}
+
+impl Default for Isolation {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
+}
+
 impl Default for Background {
     fn default() -> Self {
         Self { grace_seconds: 4 * 60 * 60, scrub_seconds: 7 * 24 * 60 * 60, census_seconds: 60 * 60 }
@@ -100,6 +124,8 @@ impl Blueprint {
     pub fn parse(text: &str) -> Result<Self, BlueprintError> {
         let blueprint: Self = toml::from_str(text)?;
         blueprint.validate()?;
+        blueprint.validate_background()?;
+        blueprint.validate_limits()?;
         Ok(blueprint)
     }
 
@@ -157,6 +183,20 @@ impl Blueprint {
             16 * GIB,
             "a restart replays this much log",
         )?;
+        self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
+        self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;
+        self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
+    }
+
+    fn validate_background(&self) -> Result<(), BlueprintError> {
+        let isolated = u64::from(self.isolation.enabled || self.name == "dev");
+        self.check(
+            "isolation.enabled",
+            isolated,
+            1,
+            1,
+            "only a cell for tests, of the blueprint dev, may be without it",
+        )?;
         let background = &self.background;
         self.check(
             "background.grace_seconds",
@@ -178,10 +218,17 @@ impl Blueprint {
             10,
             24 * 60 * 60,
             "what no fast path sees is found by it",
-        )?;
-        self.check("capacity.bytes", self.capacity.bytes, MIB, 1 << 50, "a cell is sized to be understood")?;
-        self.check("capacity.objects", self.capacity.objects, 1, 10_000_000_000, "one index holds them all")?;
-        self.check("capacity.accounts", self.capacity.accounts, 1, 1_000_000, "one index holds them all")
+        )
+    }
+
+    fn validate_limits(&self) -> Result<(), BlueprintError> {
+        self.account_limits.validate().map_err(|error| BlueprintError::Invalid {
+            name: self.name.clone(),
+            what: error.limit.name(),
+            found: error.found.to_string(),
+            allowed: format!("{} to {}", error.min, error.max),
+            why: error.why,
+        })
     }
 
     fn check(
@@ -223,6 +270,22 @@ mod tests {
     }
 
     #[test]
+    fn a_blueprint_that_does_not_mention_what_is_new_hashes_as_before() {
+        let dev = Blueprint::parse(DEV).expect("valid");
+        let canonical = serde_json::to_value(&dev).expect("plain values");
+        let fields: Vec<_> = canonical.as_object().expect("fields").keys().map(String::as_str).collect();
+        assert!(!fields.contains(&"isolation") && !fields.contains(&"account_limits"), "{fields:?}");
+        let mut other = dev.clone();
+        other.account_limits.list_requests += 1;
+        assert_ne!(dev.hash(), other.hash());
+        other = dev.clone();
+        other.isolation.enabled = false;
+        assert_ne!(dev.hash(), other.hash());
+        let written = toml::to_string(&other).expect("plain values");
+        assert_eq!(Blueprint::parse(&written).expect("for tests"), other);
+    }
+
+    #[test]
     fn a_refusal_names_both_numbers_and_the_reason() {
         let text = DEV.replace("nodes_per_az = 1", "nodes_per_az = 17");
         let error = Blueprint::parse(&text).expect_err("too many nodes").to_string();
@@ -236,6 +299,23 @@ mod tests {
     fn an_az_named_twice_is_refused() {
         let text = DEV.replace("az-b", "az-a");
         assert!(Blueprint::parse(&text).is_err());
+    }
+
+    #[test]
+    fn only_a_cell_for_tests_may_be_without_isolation() {
+        let off = format!("{DEV}\n[isolation]\nenabled = false\n");
+        assert!(!Blueprint::parse(&off).expect("for tests").isolation.enabled);
+        assert!(Blueprint::parse(DEV).expect("valid").isolation.enabled);
+        assert!(Blueprint::parse(&off.replace("name = \"dev\"", "name = \"small\"")).is_err());
+    }
+
+    #[test]
+    fn an_account_s_defaults_are_part_of_the_blueprint_and_checked() {
+        let with = |text: &str| Blueprint::parse(&format!("{DEV}\n[account_limits]\n{text}\n"));
+        assert_eq!(with("list_requests = 7").expect("valid").account_limits.list_requests, 7);
+        let error = with("list_requests = 0").expect_err("nobody could list").to_string();
+        assert!(error.contains("list_requests is 0, but must be 1 to 1000000"), "{error}");
+        assert!(with("lists = 7").is_err());
     }
 
     #[test]

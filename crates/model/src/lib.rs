@@ -2,14 +2,18 @@
 //!
 //! No I/O, no clock, no tokio: whatever needs one of those belongs to the crate that uses the word.
 
+pub mod account_limits;
 pub mod api;
 pub mod blueprint;
+pub mod hand;
 pub mod headers;
 pub mod ids;
 pub mod names;
 pub mod routing;
+pub mod shard;
 pub mod timestamp;
 
+pub use account_limits::{AccountLimits, Limit, Limits};
 pub use blueprint::Blueprint;
 pub use ids::{AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, RequestId};
 pub use routing::RoutingTable;

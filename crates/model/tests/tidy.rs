@@ -24,7 +24,10 @@ const CRATE_DIRECTIONS: [(&str, &[&str]); 7] = [
 const TESTS_MAY_NAME: [(&str, &str); 1] = [("cell/tests/sim/", "bulkhead_loadtest")];
 
 /// Each module of the cell, and the modules it may not use.
-const CELL_DIRECTIONS: [(&str, &[&str]); 7] = [
+const CELL_DIRECTIONS: [(&str, &[&str]); 10] = [
+    ("admit", &["ops", "meta", "chunks", "peer", "jobs", "admin", "node"]),
+    ("limit", &["meta", "ops", "s3", "chunks", "peer", "jobs", "admin", "node"]),
+    ("poison", &["meta", "ops", "s3", "chunks", "peer", "jobs", "admin", "node"]),
     ("meta", &["ops", "s3", "chunks", "peer", "jobs", "admin", "node"]),
     ("chunks", &["meta", "ops", "s3", "jobs", "admin", "node"]),
     ("peer", &["meta", "ops", "s3", "jobs", "admin", "node"]),

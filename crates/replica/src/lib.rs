@@ -14,6 +14,7 @@ mod log;
 mod medium;
 mod network;
 mod open;
+mod pace;
 mod propose;
 mod reads;
 mod retain;

@@ -14,6 +14,11 @@ pub const PEER_BODY_BYTES_MAX: usize = APPEND_BYTES_MAX + RAFT_ENTRY_BYTES_MAX +
 pub const PEER_ANSWER_BYTES_MAX: usize = 4 << 20;
 /// Commands applied in one write to the state store.
 pub const APPLY_ENTRIES_MAX: usize = 1024;
+/// What flushes and compactions of a state store write in a second at most, so that requests find the disk; ten times what a cell commits, which
+/// is what compaction multiplies it by.
+pub const BACKGROUND_BYTES_PER_SECOND: i64 = 128 << 20;
+/// How often a part of it is given out.
+pub const BACKGROUND_REFILL: Duration = Duration::from_millis(100);
 /// Bytes of commands applied in one write to the state store.
 pub const APPLY_BYTES_MAX: usize = 8 << 20;
 /// Proposals one node carries at a time. More are refused, certainly not executed.
@@ -24,6 +29,8 @@ pub const READ_WAITERS_MAX: usize = 8192;
 pub const READ_ROUND_MAX: Duration = Duration::from_secs(2);
 /// Between two updates of the gauges.
 pub const MEASURE_EVERY: Duration = Duration::from_millis(250);
+/// How long a proposal that was forwarded waits for its answer after another node has become the leader: it may be on its way.
+pub const DEPOSED_GRACE: Duration = Duration::from_millis(50);
 /// The pause between two attempts while no leader is known.
 pub const LEADER_PAUSE: Duration = Duration::from_millis(25);
 
@@ -43,6 +50,15 @@ pub const APPEND_MAX: Duration = Duration::from_secs(5);
 pub const FORWARD_DEFAULT: Duration = Duration::from_secs(10);
 /// How long a node that is to become a member may take to say who it is.
 pub const MEET_PATIENCE: Duration = Duration::from_secs(2);
+/// How often nodes ask each other how fast they are, how long an answer is waited for, and how often in a row a leader must be found slow.
+pub const PACE_EVERY: Duration = Duration::from_millis(250);
+pub const PACE_PATIENCE: Duration = Duration::from_secs(1);
+pub const PACE_JUDGEMENTS: u32 = 3;
+/// A leader hands over when it is so many times as slow as the median of its peers, and slower by so much.
+pub const PACE_FACTOR: u64 = 3;
+pub const PACE_SLOWER_MIN: Duration = Duration::from_millis(20);
+/// After which it does not hand over again for a while: what made it slow may have moved with the lead.
+pub const PACE_REST: Duration = Duration::from_secs(10);
 /// Between two looks, by the leader of a group whose version is older than its build, at what the members read.
 pub const VERSION_EVERY: Duration = Duration::from_secs(1);
 /// How long a member may take to say what it reads.

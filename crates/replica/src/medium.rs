@@ -52,6 +52,14 @@ impl Log {
         }
     }
 
+    /// Waits until all that was written is on stable storage.
+    pub async fn settle(&self) -> io::Result<()> {
+        match self {
+            Self::Files(log) => log.settle().await,
+            Self::Memory(log) => log.settle().await,
+        }
+    }
+
     /// A counter that grows by the bytes of every entry appended.
     pub fn appended_bytes(&self) -> u64 {
         match self {

@@ -13,6 +13,7 @@ use crate::{
     medium::{Ground, Log, Medium},
     memory::MemoryLog,
     network::{Factory, Peers, Served, path},
+    pace::{Pacer, Paces},
     propose::{Leader, Leading, Proposals, leader},
     reads::{self, Confirmed, Reads},
     snapshot::Checkpoints,
@@ -87,7 +88,16 @@ pub(crate) async fn open(
     let leading = Leading { raft: raft.clone(), env: env.clone(), gate: gate.clone() };
     let proposals = Arc::new(Proposals::new(node, leading.clone(), peers.clone()));
     let called_for_earlier_life = AtomicBool::new(false);
-    let served = Served { node, life, raft: raft.clone(), leading, checkpoints, called_for_earlier_life };
+    let paces = Arc::<Paces>::default();
+    let served = Served {
+        node,
+        life,
+        raft: raft.clone(),
+        leading,
+        checkpoints,
+        paces: Arc::clone(&paces),
+        called_for_earlier_life,
+    };
     let served = Arc::new(served);
     let (status_sender, status) = watch::channel(Status::default());
     let watcher = Watcher {
@@ -103,6 +113,9 @@ pub(crate) async fn open(
     env.tasks.spawn("replica.watch", watcher.run());
     let raiser = Raiser { raft: raft.clone(), node, gate: gate.clone(), peers: peers.clone(), stop: stop.clone() };
     env.tasks.spawn("replica.version", raiser.run());
+    let (clock, pacing) = (env.clock.clone(), stop.clone());
+    let pacer = Pacer { raft: raft.clone(), node, log: log.clone(), peers: peers.clone(), paces, clock, stop: pacing };
+    env.tasks.spawn("replica.pace", pacer.run());
     let reads = start_reads(&env, Arc::clone(&proposals), stop.clone());
     let (node, _lock) = (config.node, lock);
     Ok(Parts { node, raft, store, log, proposals, reads, served, status, token, env, stop, gate, peers, _lock })

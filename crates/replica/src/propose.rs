@@ -5,7 +5,7 @@
 
 use crate::{
     handle::ProposeError,
-    limits::{LEADER_PAUSE, PROPOSALS_MAX, RAFT_ENTRY_BYTES_MAX},
+    limits::{DEPOSED_GRACE, LEADER_PAUSE, PROPOSALS_MAX, RAFT_ENTRY_BYTES_MAX},
     network::{CallError, Peers, ProposeAnswer, path},
     types::{Command, Peer, Raft, position},
     version::Gate,
@@ -134,6 +134,21 @@ impl Proposals {
         }
     }
 
+    /// Ends a moment after another node than `id` has become the leader: a leader that hangs would be waited for until the deadline.
+    async fn deposed(&self, id: u64) {
+        let mut news = self.leading.raft.server_metrics();
+        loop {
+            let leader = news.borrow_and_update().current_leader;
+            if leader.is_some_and(|leader| leader != id) {
+                return time::sleep(DEPOSED_GRACE).await;
+            }
+            if news.changed().await.is_err() {
+                // Consensus has stopped: what has been sent is waited for all the same.
+                return std::future::pending().await;
+            }
+        }
+    }
+
     fn env(&self) -> &Env {
         &self.leading.env
     }
@@ -143,7 +158,14 @@ impl Proposals {
         if patience.is_zero() {
             return Err(ProposeError::NotExecuted("the deadline has passed".into()));
         }
-        let answer = self.peers.send(id, peer, path::PROPOSE, client::full(command), patience).await;
+        let sent = self.peers.send::<ProposeAnswer>(id, peer, path::PROPOSE, client::full(command), patience);
+        let answer = tokio::select! {
+            biased;
+            answer = sent => answer,
+            () = self.deposed(id) => {
+                return Err(ProposeError::Unknown(format!("node {id} leads no more and has not answered")));
+            }
+        };
         match answer {
             Ok(ProposeAnswer::Outcome(outcome)) => Ok(outcome),
             Ok(ProposeAnswer::NotExecuted(why)) => Err(ProposeError::NotExecuted(why)),

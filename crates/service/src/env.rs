@@ -8,7 +8,11 @@ use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::{task::JoinError, time::Instant};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{AbortOnDropHandle, TaskTracker},
+};
+use tracing::Instrument as _;
 
 /// Everything ambient, cheap to clone.
 #[derive(Debug, Clone)]
@@ -218,6 +222,19 @@ impl Tasks {
         }
     }
 
+    /// Does `work` in a task of its own, so that it goes on while nobody asks for its result. It begins when that is asked for the first
+    /// time, and ends at once when nobody wants it any more.
+    ///
+    /// # Errors
+    /// When the work panics, or the process is stopping.
+    pub async fn driven<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, BlockingError> {
+        let task = AbortOnDropHandle::new(self.tracker.spawn(work.in_current_span()));
+        task.await.map_err(|error| BlockingError(error.to_string()))
+    }
+
     /// The pace of a simulated world. In one, a component that would have a thread of its own runs as a task instead.
     pub fn simulated(&self) -> Option<&Pace> {
         match &self.blocking {
@@ -280,6 +297,22 @@ mod tests {
         let there = env.tasks.blocking(move || std::thread::current().id()).await.expect("done");
         assert_eq!(there, here);
         assert!(env.clock.now() > begun, "it took no time");
+    }
+
+    #[tokio::test]
+    async fn driven_work_goes_on_when_nobody_asks_and_ends_when_nobody_wants_it() {
+        let (tasks, reached) = (Tasks::default(), Arc::new(tokio::sync::Notify::new()));
+        let seen = reached.clone();
+        let mut work = Box::pin(tasks.driven(async move {
+            tokio::task::yield_now().await;
+            seen.notify_one();
+            std::future::pending::<()>().await;
+        }));
+        assert!(futures::poll!(&mut work).is_pending());
+        reached.notified().await;
+        drop(work);
+        tasks.tracker.close();
+        tasks.tracker.wait().await;
     }
 
     #[tokio::test]

@@ -36,6 +36,8 @@ pub enum FailPoint {
     GenerationLinked,
     /// The new database counts, and the old one is still there.
     GenerationSwitched,
+    /// A request that says so of itself is about to be executed.
+    PoisonRequest,
 }
 
 /// Why a process does not start.
@@ -54,7 +56,7 @@ struct Armed {
 }
 
 impl FailPoint {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::LogAppended,
         Self::LogSynced,
         Self::LogPurged,
@@ -65,6 +67,7 @@ impl FailPoint {
         Self::CheckpointReceived,
         Self::GenerationLinked,
         Self::GenerationSwitched,
+        Self::PoisonRequest,
     ];
 
     /// What the variable calls it.
@@ -80,6 +83,7 @@ impl FailPoint {
             Self::CheckpointReceived => "checkpoint-received",
             Self::GenerationLinked => "generation-linked",
             Self::GenerationSwitched => "generation-switched",
+            Self::PoisonRequest => "poison-request",
         }
     }
 

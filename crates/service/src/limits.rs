@@ -18,6 +18,12 @@ pub const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 pub const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 /// Without one byte of progress on a body that is awaited, or on a response that the client does not read.
 pub const STALL_PATIENCE: Duration = Duration::from_secs(30);
+/// Both ways, on average over the time that was spent waiting for the client: whoever is slower than this after the grace is cut
+/// off. 1 KiB/s is a tenth of what the worst links give, and lets a client hold what it holds for a bounded time per byte.
+pub const BYTES_PER_SECOND_MIN: u64 = 1 << 10;
+/// Longer than one pause that is no stall: who pauses once and goes on is not slow.
+pub const SLOW_GRACE: Duration = Duration::from_secs(35);
+const _: () = assert!(SLOW_GRACE.as_secs() > STALL_PATIENCE.as_secs());
 /// For requests in flight when a server is told to stop.
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 /// For a TLS handshake.

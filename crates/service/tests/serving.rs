@@ -15,7 +15,7 @@ use http_body_util::BodyExt as _;
 use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     sync::Notify,
     time::timeout,
 };
@@ -190,6 +190,89 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let mut stream = connect(&server).await;
     stream.write_all(b"GET /endless HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("connected");
     timeout(PATIENCE, gone.notified()).await.expect("the answer is dropped");
+}
+
+#[tokio::test]
+async fn a_client_that_reads_too_slowly_is_cut_off_though_it_never_stalls() {
+    let options = Options { slow_grace: Duration::from_millis(200), bytes_per_second_min: 1 << 40, ..options() };
+    let gone = Arc::new(Notify::new());
+    let end = Arc::clone(&gone);
+    let endless = get(move || {
+        let guard = NotifyOnDrop(Arc::clone(&end));
+        async move {
+            Body::from_stream(futures::stream::repeat_with(move || {
+                let _alive = &guard;
+                Ok::<_, std::io::Error>(vec![0; 64 << 10])
+            }))
+        }
+    });
+    let server = start(options, Router::new().route("/endless", endless)).await;
+    let mut stream = connect(&server).await;
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("connected");
+    let mut piece = vec![0; 16 << 10];
+    let reading = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        while stream.read(&mut piece).await.is_ok_and(|read| read > 0) {
+            beat.tick().await;
+        }
+    };
+    timeout(PATIENCE, async { tokio::join!(reading, gone.notified()) }).await.expect("the answer is cut off");
+}
+
+#[tokio::test]
+async fn a_body_that_trickles_is_cut_off_though_it_never_stalls() {
+    let options = Options { slow_grace: Duration::from_millis(200), ..options() };
+    let server = start(options, routes()).await;
+    let (mut reader, mut writer) = connect(&server).await.into_split();
+    writer.write_all(b"PUT /store HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n").await.expect("connected");
+    let trickle = async {
+        let mut beat = tokio::time::interval(Duration::from_millis(20));
+        while writer.write_all(b"x").await.is_ok() {
+            beat.tick().await;
+        }
+    };
+    let mut answer = Vec::new();
+    let answered = timeout(PATIENCE, async {
+        tokio::select! {
+            read = reader.read_to_end(&mut answer) => drop(read),
+            () = trickle => {}
+        }
+    });
+    answered.await.expect("an end in time");
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("too slowly"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_source_has_its_share_of_connections_and_others_are_served() {
+    let server = start(Options { connections_per_source_max: 2, ..options() }, routes()).await;
+    let ask = "GET /peer HTTP/1.1\r\nHost: h\r\n\r\n";
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(&server).await;
+        talk(&mut stream, ask, "127.0.0.1").await;
+        held.push(stream);
+    }
+    assert!(closes(&mut connect(&server).await).await, "a third");
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("loopback is a whole network");
+    let mut other = socket.connect(server.address).await.expect("a connection");
+    assert!(talk(&mut other, ask, "127.0.0.2").await.starts_with("HTTP/1.1 200"));
+    drop(held);
+    let served = async {
+        // The server hears of the end a moment later.
+        while !talk_or_nothing(&server, ask).await.starts_with("HTTP/1.1 200") {}
+    };
+    timeout(PATIENCE, served).await.expect("a place is free again");
+}
+
+async fn talk_or_nothing(server: &Running, ask: &str) -> String {
+    let mut stream = connect(server).await;
+    // A connection that is refused may be gone before anything is written.
+    if stream.write_all(ask.as_bytes()).await.is_err() {
+        return String::new();
+    }
+    read_until(&mut stream, "127.0.0.1").await
 }
 
 struct NotifyOnDrop(Arc<Notify>);

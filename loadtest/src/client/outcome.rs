@@ -20,6 +20,8 @@ pub struct Refusal {
     /// S3's error code; empty when the answer had no body (HEAD).
     pub code: String,
     pub message: String,
+    /// Seconds after which the server wants to be asked again, if it says.
+    pub retry_after: Option<u64>,
 }
 
 /// Why an outcome is unknown.

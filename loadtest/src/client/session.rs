@@ -79,6 +79,11 @@ impl Target {
         &self.credentials
     }
 
+    /// Where its connections go.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The endpoint as S3 tools take it.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.host)
@@ -117,6 +122,21 @@ impl Session {
     /// Where it sends requests.
     pub fn target(&self) -> &Arc<Target> {
         &self.target
+    }
+
+    /// The head of a signed request as it goes over the wire, its blank line included, for clients that do not behave. It
+    /// announces a body of so many bytes, if of any.
+    pub fn head_text(&mut self, call: Call<'_>, announced: Option<u64>) -> String {
+        let request = self.request(call);
+        let mut text = format!("{} {} HTTP/1.1\r\n", request.method(), request.uri());
+        for (name, value) in request.headers().iter().filter(|(name, _)| *name != "content-length") {
+            text.push_str(&format!("{name}: {}\r\n", String::from_utf8_lossy(value.as_bytes())));
+        }
+        if let Some(bytes) = announced {
+            text.push_str(&format!("content-length: {bytes}\r\n"));
+        }
+        text.push_str("\r\n");
+        text
     }
 
     /// Sends one request. A status from 200 to 299 is a success; its body is still to be read.
@@ -187,8 +207,10 @@ impl Session {
 
 async fn refusal(answer: Answer) -> Outcome<Answer> {
     let status = answer.status;
+    let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
     if status == StatusCode::NOT_MODIFIED {
-        return Outcome::Refused(Refusal { status: 304, code: "NotModified".into(), message: String::new() });
+        let (code, message) = ("NotModified".into(), String::new());
+        return Outcome::Refused(Refusal { status: 304, code, message, retry_after: None });
     }
     answer
         .read(ERROR_BYTES_MAX)
@@ -196,7 +218,8 @@ async fn refusal(answer: Answer) -> Outcome<Answer> {
         .and_then(async |body| {
             let text = String::from_utf8_lossy(&body);
             let document: ErrorDocument = quick_xml::de::from_str(&text).unwrap_or_default();
-            Outcome::Refused(Refusal { status: status.as_u16(), code: document.code, message: document.message })
+            let ErrorDocument { code, message } = document;
+            Outcome::Refused(Refusal { status: status.as_u16(), code, message, retry_after })
         })
         .await
 }

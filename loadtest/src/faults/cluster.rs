@@ -3,7 +3,7 @@
 use crate::{clock, limits::COMMAND_TIMEOUT};
 use anyhow::Context;
 use bulkhead_model::{
-    Az, CellId, NodeId,
+    AccountId, Az, CellId, NodeId,
     api::control_plane::{Cell, CellStorage},
     headers,
 };
@@ -181,6 +181,15 @@ impl Cluster {
         let email = format!("{name}@example.com");
         let text = self.command(&["account", "create", "--name", name, "--email", &email, "--json"]).await?;
         serde_json::from_str(&text).context("`bulkhead account create --json` answered something else")
+    }
+
+    /// Changes what an account may ask for: options of `bulkhead account limits`.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub async fn limit_account(&self, account: AccountId, options: &[&str]) -> anyhow::Result<()> {
+        let account = account.to_string();
+        self.command(&[&["account", "limits", &account], options].concat()).await.map(|_| ())
     }
 
     /// The node that leads `cell`, if one says so.

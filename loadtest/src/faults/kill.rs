@@ -15,7 +15,7 @@ pub enum KillError {
     NotRunning(String),
     #[error("process {pid} is not {name} any more: refusing to touch it")]
     Another { name: String, pid: u32 },
-    #[error("cannot kill process {pid}: {source}")]
+    #[error("cannot signal process {pid}: {source}")]
     Kill { pid: u32, source: rustix::io::Errno },
     #[error("process {0} was killed and did not end")]
     Lives(u32),
@@ -51,12 +51,32 @@ impl Victim {
     /// # Errors
     /// When the process has become another one, or the kernel refuses.
     pub fn kill(&self) -> Result<Instant, KillError> {
+        self.send(Signal::KILL)
+    }
+
+    /// Stops the process where it is, its connections open, until it is [`Self::resume`]d.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub fn pause(&self) -> Result<Instant, KillError> {
+        self.send(Signal::STOP)
+    }
+
+    /// Lets a paused process go on.
+    ///
+    /// # Errors
+    /// As [`Self::kill`].
+    pub fn resume(&self) -> Result<Instant, KillError> {
+        self.send(Signal::CONT)
+    }
+
+    fn send(&self, signal: Signal) -> Result<Instant, KillError> {
         if !self.is_alive() {
             return Err(KillError::Another { name: self.name.clone(), pid: self.pid });
         }
         let number = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let pid = number.ok_or_else(|| KillError::NotRunning(self.name.clone()))?;
-        kill_process(pid, Signal::KILL).map_err(|source| KillError::Kill { pid: self.pid, source })?;
+        kill_process(pid, signal).map_err(|source| KillError::Kill { pid: self.pid, source })?;
         Ok(clock::now())
     }
 

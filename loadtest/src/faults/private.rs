@@ -30,6 +30,8 @@ pub struct Ground {
     pub power: Option<u64>,
     /// Checkpoints, purges and new extents come after a few MiB instead of many.
     pub small: bool,
+    /// Cells do not keep tenants apart.
+    pub without_isolation: bool,
     /// Nodes run in network namespaces of their own.
     pub network: Option<Network>,
     /// Damage is found, and garbage is freed, as soon as a blueprint may ask for.
@@ -63,6 +65,7 @@ impl Ground {
             blueprint.capacity.bytes = bytes;
             blueprint.capacity.objects = objects;
         }
+        blueprint.isolation.enabled = !self.without_isolation;
         blueprint
     }
 }
@@ -160,7 +163,7 @@ impl PrivateCluster {
 
     /// Where the blueprints are that this ground asks for.
     fn blueprints(&self, ground: &Ground) -> anyhow::Result<PathBuf> {
-        if !ground.small && !ground.brisk && ground.capacity.is_none() {
+        if !ground.small && !ground.brisk && ground.capacity.is_none() && !ground.without_isolation {
             return Ok(blueprints());
         }
         let dev = Blueprint::parse(&std::fs::read_to_string(blueprints().join("dev.toml"))?)?;

@@ -22,6 +22,6 @@ mod view;
 mod workload;
 
 pub use engine::{Account, Engine, Phase};
-pub use results::{GroupResult, KindResult, PhaseResult, Report, SecondResult};
+pub use results::{ClientFigures, GroupResult, KindResult, PhaseResult, Quantiles, Report, SecondResult};
 pub use view::View;
 pub use workload::{Kind, Workload, WorkloadError};

@@ -96,7 +96,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<()> {
 }
 
 /// The processes of a local cluster; none when there is no local cluster to ask, which costs only the cost columns.
-async fn local_processes(site: &Site) -> Vec<ListedProcess> {
+pub(super) async fn local_processes(site: &Site) -> Vec<ListedProcess> {
     match site.cluster.list().await {
         Ok(processes) => processes,
         Err(error) => {
@@ -128,7 +128,11 @@ async fn routes(
 }
 
 /// A node that serves the account: the only ones that know its bucket are those of its cell.
-async fn serving_node(target: &Arc<Target>, bucket: &str, processes: &[ListedProcess]) -> Option<Arc<Target>> {
+pub(super) async fn serving_node(
+    target: &Arc<Target>,
+    bucket: &str,
+    processes: &[ListedProcess],
+) -> Option<Arc<Target>> {
     for row in processes.iter().filter(|row| row.role == Role::Cell && row.alive) {
         let node = Arc::new(target.at(row.address("s3").ok()?));
         let mut session = Session::new(node.clone(), PayloadHash::Unsigned);

@@ -63,7 +63,11 @@ pub async fn run(load: &Load) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(workload: &str) -> anyhow::Result<Workload> {
+/// A workload that comes along, or one of a file.
+///
+/// # Errors
+/// When there is none, or it is not sound.
+pub fn read(workload: &str) -> anyhow::Result<Workload> {
     if workload.ends_with(".toml") {
         let text = std::fs::read_to_string(workload).with_context(|| format!("reading {workload}"))?;
         return Ok(Workload::parse(&text)?);

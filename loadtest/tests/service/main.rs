@@ -2,6 +2,7 @@
 
 mod clients;
 mod faults;
+mod limits;
 mod support;
 mod telemetry;
 
@@ -13,5 +14,7 @@ fn main() -> ExitCode {
         Group { name: "clients", cases: clients::CASES },
         Group { name: "telemetry", cases: telemetry::CASES },
         Group { name: "faults", cases: faults::CASES },
+        Group { name: "limits", cases: limits::CASES },
+        Group { name: "poison", cases: limits::POISON_CASES },
     ])
 }

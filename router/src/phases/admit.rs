@@ -1,18 +1,24 @@
-//! May: the method is one of S3's, the body is not too large, and there is a slot, in the router and in the cell's share.
+//! May: the method is one of S3's, the body is not too large, there is a slot in the router and in the cell's share, and the cell's
+//! breaker lets it through.
 
 use super::RequestCx;
-use crate::{Router, error::Fault, limits};
+use crate::{
+    Router,
+    error::Fault,
+    limits,
+    upstream::cell::{Refused, Share},
+};
 use bulkhead_service::http::RequestBody;
 use http::{Method, request::Parts};
 use http_body::Body as _;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The slots a request holds until its answer has ended.
 #[derive(Debug)]
 pub struct Slots {
     _router: OwnedSemaphorePermit,
-    _cell: OwnedSemaphorePermit,
+    _cell: Share,
 }
 
 /// The phase.
@@ -32,17 +38,19 @@ pub fn run(router: &Router, head: &Parts, body: &RequestBody, cx: &mut RequestCx
 /// Takes a slot of the router and one of the cell's share, giving back what the request held before.
 ///
 /// # Errors
-/// [`Fault::Overloaded`] when there is none.
+/// [`Fault::Overloaded`], [`Fault::CellFull`] and [`Fault::CellAway`] when there is none.
 pub fn take_slots(router: &Router, cx: &mut RequestCx) -> Result<(), Fault> {
     cx.slots = None;
     let cell = cx.cell.as_ref().ok_or(Fault::NoHome)?;
-    let slots = Slots { _router: take(&router.slots)?, _cell: take(&cell.slots())? };
-    cx.slots = Some(slots);
+    // The cell's first: a cell that is full or away takes nothing from the others.
+    let account = cx.location.as_ref().ok_or(Fault::NoHome)?.account;
+    let share = cell.enter(account, router.env.clock.now()).map_err(|refused| match refused {
+        Refused::Full => Fault::CellFull,
+        Refused::Away => Fault::CellAway,
+    })?;
+    let slot = Arc::clone(&router.slots).try_acquire_owned().map_err(|_| Fault::Overloaded)?;
+    cx.slots = Some(Slots { _router: slot, _cell: share });
     Ok(())
-}
-
-fn take(slots: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Fault> {
-    Arc::clone(slots).try_acquire_owned().map_err(|_| Fault::Overloaded)
 }
 
 fn is_s3(method: &Method) -> bool {

@@ -21,7 +21,12 @@ pub struct AnswerBody {
 #[derive(Debug)]
 enum Content {
     Made(Option<Bytes>),
-    Passed { incoming: Incoming, _held: Held },
+    Passed {
+        incoming: Incoming,
+        held: Held,
+        /// It is the cell that is waited for, not the client.
+        awaits_cell: bool,
+    },
 }
 
 impl AnswerBody {
@@ -33,7 +38,7 @@ impl AnswerBody {
 
     /// The cell's answer.
     pub fn passed(incoming: Incoming, held: Held, cx: RequestCx) -> Self {
-        Self::new(Content::Passed { incoming, _held: held }, cx)
+        Self::new(Content::Passed { incoming, held, awaits_cell: false }, cx)
     }
 
     fn new(content: Content, cx: RequestCx) -> Self {
@@ -49,9 +54,13 @@ impl Body for AnswerBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Boxed>>> {
         let this = self.get_mut();
-        let frame = match &mut this.content {
-            Content::Made(bytes) => bytes.take().map(|bytes| Ok(Frame::data(bytes))),
-            Content::Passed { incoming, .. } => ready!(Pin::new(incoming).poll_frame(cx)),
+        let (frame, was_awaited) = match &mut this.content {
+            Content::Made(bytes) => (bytes.take().map(|bytes| Ok(Frame::data(bytes))), false),
+            Content::Passed { incoming, awaits_cell, .. } => {
+                let polled = Pin::new(incoming).poll_frame(cx);
+                let was_awaited = std::mem::replace(awaits_cell, polled.is_pending());
+                (ready!(polled), was_awaited)
+            }
         };
         let ended = frame.is_none() || this.is_end_stream();
         let result = &mut this.cx.result;
@@ -61,6 +70,10 @@ impl Body for AnswerBody {
             Some(Err(_)) => {
                 result.broken_by_cell = true;
                 result.complete = false;
+                // A cell may end an answer that its client does not take: that is no fault of the node.
+                if let (true, Content::Passed { held, .. }, Some(cell)) = (was_awaited, &this.content, &this.cx.cell) {
+                    cell.failed(&held.in_flight, this.cx.clock.now());
+                }
             }
             None => {}
         }

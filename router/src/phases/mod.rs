@@ -2,6 +2,7 @@
 
 pub mod admit;
 pub mod answer;
+mod course;
 pub mod forward;
 pub mod identify;
 pub mod locate;

@@ -1,10 +1,12 @@
-//! Record: every request once, success or not, when its answer has ended or its client has gone.
+//! Record: every request once, success or not, when its answer has ended or its client has gone. All are counted; of those that went well or
+//! were told to come again one in so many is told as an event.
 //!
 //! Ids, durations and sizes only: no secrets, no object data, no keys.
 
 use super::{RequestCx, answer::AnswerBody};
 use crate::{
     error::Fault,
+    limits,
     upstream::{attempt::Answer, head},
 };
 use http::{Response, StatusCode};
@@ -37,6 +39,12 @@ impl Outcome {
             (None, Some(_)) => "answered",
         }
     }
+
+    /// Went as it should, or was shed: telling each of those would cost as much as passing it on.
+    fn is_usual(&self) -> bool {
+        let is_good = |status: StatusCode| status.as_u16() < 400 || status == StatusCode::SERVICE_UNAVAILABLE;
+        self.complete && self.status.is_some_and(is_good)
+    }
 }
 
 /// The phase: turns the outcome into the answer and hands the context to its body.
@@ -65,25 +73,33 @@ impl Drop for RequestCx {
         let (status, outcome) = (self.result.status.map_or(0, |status| status.as_u16()), self.result.name());
         count(cell, status, outcome, self.result.answered_after);
         let _entered = self.span.enter();
-        tracing::info!(
-            name: "request",
-            request = %self.request,
-            method = %self.method,
-            bucket = self.identity.bucket.as_deref(),
-            account = self.location.as_ref().map(|location| location.account.value()),
-            cell,
-            epoch = self.location.as_ref().map(|location| location.home.epoch.0),
-            node = self.node.map(|node| node.0),
-            status,
-            outcome,
-            fault = self.result.fault.map(|fault| fault.s3().1),
-            tries = self.tries,
-            bytes_in = self.held + self.source.as_ref().map_or(0, |source| source.sent()),
-            bytes_out = self.result.bytes,
-            answered_us = self.result.answered_after.as_micros() as u64,
-            took_us = took.as_micros() as u64,
-            "request"
-        );
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    name: "request",
+                    request = %self.request,
+                    method = %self.method,
+                    bucket = self.identity.bucket.as_deref(),
+                    account = self.location.as_ref().map(|location| location.account.value()),
+                    cell,
+                    epoch = self.location.as_ref().map(|location| location.home.epoch.0),
+                    node = self.node.map(|node| node.0),
+                    status,
+                    outcome,
+                    fault = self.result.fault.map(|fault| fault.s3().1),
+                    tries = self.tries,
+                    bytes_in = self.held + self.source.as_ref().map_or(0, |source| source.sent()),
+                    bytes_out = self.result.bytes,
+                    answered_us = self.result.answered_after.as_micros() as u64,
+                    took_us = took.as_micros() as u64,
+                    "request"
+                )
+            };
+        }
+        match self.result.is_usual() && !self.request.0.is_multiple_of(limits::REQUEST_EVENT_SAMPLE) {
+            true => tell!(debug),
+            false => tell!(info),
+        }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::{
     body::{Gate, Source, TryBody},
-    node::{InFlight, Node},
-    pool::{Cell, Upstreams},
+    cell::Cell,
+    node::InFlight,
+    pool::Upstreams,
     retry::{Failure, Remains},
 };
 use crate::limits;
@@ -54,16 +55,23 @@ pub struct Failed {
     pub failure: Failure,
     pub remains: Remains,
     /// The cell's own words, when it had any.
-    pub answer: Option<Answer>,
+    pub answer: Option<Box<Answer>>,
     pub detail: Option<String>,
+    /// A retry was taken from the budget before the try was given up.
+    pub paid: bool,
 }
 
 /// What became of the exchange with a node.
 type Exchange = Result<Response<Incoming>, (Failure, Option<String>)>;
 
 impl Template {
-    /// Sends the request to `node` and waits for its answer to begin: for at most `patience` when the whole request is at hand,
-    /// else for as long as its body moves.
+    /// Whether it reads only.
+    pub fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// Sends the request to the node of `in_flight` and waits for its answer to begin: for as long as the caller does when the
+    /// whole request is at hand, else for as long as its body moves. The node is told that `patience` is left.
     ///
     /// # Errors
     /// When no answer began, or the cell says that it did not execute the request or does not know.
@@ -71,35 +79,52 @@ impl Template {
         &self,
         upstreams: &Upstreams,
         cell: &Cell,
-        node: &Arc<Node>,
+        in_flight: InFlight,
         patience: Duration,
     ) -> Result<Answer, Failed> {
-        let in_flight = node.begin();
-        let (request, gate) = self.request(upstreams, node, patience);
+        let (request, gate) = self.request(upstreams, &in_flight, patience);
+        let sending = upstreams.send(request);
+        let mut paid = false;
         let exchange = match &self.payload {
-            Payload::Whole(_) => within(patience, upstreams.send(request)).await,
-            Payload::Streamed(source) => while_moving(source, upstreams.send(request)).await,
+            Payload::Whole(_) => {
+                let _owed = in_flight.owe(upstreams.uptime());
+                sending.await.map_err(|error| broken(&error))
+            }
+            Payload::Streamed(source) => {
+                let may_leave = || {
+                    paid = cell.budget().spend_beside(upstreams.env.clock.now());
+                    paid
+                };
+                while_moving(source, sending, may_leave).await
+            }
         };
         let held = Held { in_flight, gate };
         match exchange {
             Ok(response) => {
-                cell.hear(node.route.node, response.headers());
+                upstreams.heard(cell, &held.in_flight);
+                cell.hear(held.in_flight.route.node, response.headers());
                 match refusal(&response) {
                     None => Ok(Answer { response, held }),
                     Some(failure) => {
                         let (remains, held) = self.what_remains(held);
-                        Err(Failed { failure, remains, answer: Some(Answer { response, held }), detail: None })
+                        Err(Failed {
+                            failure,
+                            remains,
+                            answer: Some(Box::new(Answer { response, held })),
+                            detail: None,
+                            paid,
+                        })
                     }
                 }
             }
             Err((failure, detail)) => {
                 let (remains, _) = self.what_remains(held);
-                Err(Failed { failure, remains, answer: None, detail })
+                Err(Failed { failure, remains, answer: None, detail, paid })
             }
         }
     }
 
-    fn request(&self, upstreams: &Upstreams, node: &Node, patience: Duration) -> (Request<TryBody>, Option<Gate>) {
+    fn request(&self, upstreams: &Upstreams, node: &InFlight, patience: Duration) -> (Request<TryBody>, Option<Gate>) {
         let uri = Uri::builder()
             .scheme(upstreams.scheme.clone())
             .authority(node.authority.clone())
@@ -118,21 +143,19 @@ impl Template {
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
         *request.headers_mut() = self.headers.clone();
-        match &gate {
-            Some(gate) => {
-                // Asked for even when the client did not: until the cell wants the body, the try can be repeated elsewhere.
-                request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
-                let open = gate.opener();
-                hyper::ext::on_informational(&mut request, move |informed| {
-                    if informed.status() == StatusCode::CONTINUE {
-                        open();
-                    }
-                });
-            }
-            None => {
-                let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
-                request.headers_mut().insert(headers::DEADLINE, HeaderValue::from(milliseconds));
-            }
+        // A body may move for as long as it likes; what counts from its head on is how long the cell may do nothing.
+        let patience = if gate.is_some() { limits::STREAM_STALL_PATIENCE } else { patience };
+        let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        request.headers_mut().insert(headers::DEADLINE, HeaderValue::from(milliseconds));
+        if let Some(gate) = &gate {
+            // Asked for even when the client did not: until the cell wants the body, the try can be repeated elsewhere.
+            request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+            let open = gate.opener();
+            hyper::ext::on_informational(&mut request, move |informed| {
+                if informed.status() == StatusCode::CONTINUE {
+                    open();
+                }
+            });
         }
         (request, gate)
     }
@@ -149,22 +172,19 @@ impl Template {
     }
 }
 
-async fn within(
-    patience: Duration,
-    sending: impl Future<Output = Result<Response<Incoming>, legacy::Error>>,
-) -> Exchange {
-    match timeout(patience, sending).await {
-        Ok(sent) => sent.map_err(|error| broken(&error)),
-        Err(_) => Err((Failure::TimedOut, None)),
-    }
-}
-
-/// Waits as long as the body moves. Time that the client takes is bounded where its body is read.
+/// Waits as long as the body moves. Time that the client takes is bounded where its body is read. A node that does not ask for
+/// the body is left when `may_leave` says so: it has seen the head alone.
 async fn while_moving(
     source: &Source,
     sending: impl Future<Output = Result<Response<Incoming>, legacy::Error>>,
+    mut may_leave: impl FnMut() -> bool,
 ) -> Exchange {
     let mut sending = pin!(sending);
+    match timeout(limits::CONTINUE_PATIENCE, &mut sending).await {
+        Ok(sent) => return sent.map_err(|error| broken(&error)),
+        Err(_) if source.is_untouched() && may_leave() => return Err((Failure::TimedOut, None)),
+        Err(_) => {}
+    }
     loop {
         let before = source.sent();
         match timeout(limits::STREAM_STALL_PATIENCE, &mut sending).await {
@@ -176,8 +196,14 @@ async fn while_moving(
 }
 
 fn broken(error: &legacy::Error) -> (Failure, Option<String>) {
-    let failure = if error.is_connect() { Failure::Unreachable } else { Failure::Lost };
-    let cause = std::error::Error::source(error).map_or_else(String::new, |cause| format!(": {cause}"));
+    let cause = std::error::Error::source(error);
+    let is_garbled = cause.and_then(|cause| cause.downcast_ref::<hyper::Error>()).is_some_and(hyper::Error::is_parse);
+    let failure = match (error.is_connect(), is_garbled) {
+        (true, _) => Failure::Unreachable,
+        (false, true) => Failure::Garbled,
+        (false, false) => Failure::Lost,
+    };
+    let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
     (failure, Some(format!("{error}{cause}")))
 }
 

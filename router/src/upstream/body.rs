@@ -1,17 +1,15 @@
 //! The body of a try, and the body of its answer.
 //!
-//! A large body stays with the client until a cell asks for it (`100 Continue`), so that a try which is refused at the head can
-//! be repeated elsewhere. Whether it has been taken and whether the try has been given up are decided under one lock: a try
+//! A large body stays with the client until a cell asks for it (`100 Continue`, which every cell does before it reads), so that a
+//! try which is refused at the head, or whose node is silent, can be repeated elsewhere. Whether it has been taken and whether the try has been given up are decided under one lock: a try
 //! that was given up never reads from the client.
 
-use crate::limits;
 use bulkhead_service::http::{BodyError, RequestBody};
 use bytes::Bytes;
 use futures::task::AtomicWaker;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use std::{
-    future::Future as _,
     pin::Pin,
     sync::{
         Arc,
@@ -19,7 +17,6 @@ use std::{
     },
     task::{Context, Poll, ready},
 };
-use tokio::time::{Sleep, sleep};
 
 /// Any error of a body.
 pub type Boxed = Box<dyn std::error::Error + Send + Sync>;
@@ -43,6 +40,11 @@ impl Source {
     /// Bytes passed on so far.
     pub fn sent(&self) -> u64 {
         self.sent.load(Ordering::Relaxed)
+    }
+
+    /// No try has begun to read it.
+    pub fn is_untouched(&self) -> bool {
+        self.body.lock().is_some()
     }
 
     /// Why the client's body ended early, if it did. Told once.
@@ -91,8 +93,7 @@ impl Gate {
     pub fn new(source: &Arc<Source>) -> (Self, TryBody) {
         let shared = Arc::new(Shared { stage: Mutex::new(Stage::Closed), reader: AtomicWaker::new() });
         let gate = Self { source: Arc::clone(source), shared: Arc::clone(&shared) };
-        let timer = Box::pin(sleep(limits::CONTINUE_PATIENCE));
-        (gate, TryBody::Streamed(Streamed { source: Arc::clone(source), shared, timer, taken: None }))
+        (gate, TryBody::Streamed(Streamed { source: Arc::clone(source), shared, taken: None }))
     }
 
     /// What the HTTP client calls when the cell has answered `100 Continue`.
@@ -104,7 +105,7 @@ impl Gate {
     /// Gives the try up. Says whether the body is still untouched, so that another try may have it.
     pub fn abandon(self) -> bool {
         self.shared.wake(Stage::Abandoned);
-        self.source.body.lock().is_some()
+        self.source.is_untouched()
     }
 }
 
@@ -126,7 +127,6 @@ pub enum TryBody {
 pub struct Streamed {
     source: Arc<Source>,
     shared: Arc<Shared>,
-    timer: Pin<Box<Sleep>>,
     taken: Option<RequestBody>,
 }
 
@@ -139,7 +139,7 @@ impl Streamed {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Boxed>>> {
         self.shared.reader.register(cx.waker());
         if self.taken.is_none() {
-            ready!(self.poll_take(cx))?;
+            ready!(self.poll_take())?;
         } else if *self.shared.stage.lock() == Stage::Abandoned {
             return Poll::Ready(Some(Err(Abandoned.into())));
         }
@@ -160,11 +160,11 @@ impl Streamed {
         }
     }
 
-    fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Boxed>> {
+    fn poll_take(&mut self) -> Poll<Result<(), Boxed>> {
         // Held while the body is taken: `Gate::abandon` changes the stage under the same lock before it looks for the body.
         let stage = self.shared.stage.lock();
         match *stage {
-            Stage::Closed => ready!(self.timer.as_mut().poll(cx)),
+            Stage::Closed => return Poll::Pending,
             Stage::Open => {}
             Stage::Abandoned => return Poll::Ready(Err(Abandoned.into())),
         }

@@ -1,118 +1,146 @@
-//! Whether a node is left alone for a while. Pure: time is an argument.
+//! Which of a cell's nodes are left alone, and which are slow beside their peers. Pure.
 //!
-//! ```text
-//!  Good ──unreachable──► Ejected { until } ──its time, probe fails──► Ejected, twice as long
-//!   ▲                        │
-//!   └──────probe succeeds────┘
-//! ```
-//! A node returns only through a probe, so that no request is risked on it. At most one node per AZ is left alone at a time, and
-//! when no other node is left, all are used: a wrong suspicion must not take the cell away.
+//! At most one node per AZ is left alone at a time, and when no other node is left, all are used: a wrong suspicion must not take
+//! the cell away.
 
+use super::breaker::Circuit;
 use crate::limits;
 use bulkhead_model::Az;
-use std::time::Duration;
 use tokio::time::Instant;
 
-/// How a node is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Health {
-    #[default]
-    Good,
-    Ejected {
-        since: Instant,
-        until: Instant,
-        pause: Duration,
-    },
+/// A node as this sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    pub az: &'a Az,
+    pub circuit: Circuit,
+    /// Its breaker has room for one more.
+    pub admits: bool,
 }
 
-impl Health {
-    /// The node could not be reached.
-    pub fn unreachable(self, now: Instant) -> Self {
-        match self {
-            Self::Good => Self::ejected(now, now, limits::EJECTION_FIRST),
-            // Requests that were under way when it was ejected say nothing new.
-            Self::Ejected { .. } => self,
+impl Standing<'_> {
+    /// Half-open, with room for one more.
+    pub fn is_on_trial(&self) -> bool {
+        match self.circuit {
+            Circuit::HalfOpen { .. } => self.admits,
+            Circuit::Closed { .. } | Circuit::Open { .. } => false,
         }
     }
 
-    /// A probe that was due has ended.
-    pub fn probed(self, reached: bool, now: Instant) -> Self {
-        match self {
-            Self::Ejected { .. } if reached => Self::Good,
-            Self::Ejected { since, pause, .. } => Self::ejected(since, now, (pause * 2).min(limits::EJECTION_MAX)),
-            Self::Good => Self::Good,
-        }
+    /// Not open.
+    pub fn is_alive(&self) -> bool {
+        self.open_since().is_none()
     }
 
-    /// It is time to see whether the node is back.
-    pub fn probe_is_due(self, now: Instant) -> bool {
-        match self {
-            Self::Good => false,
-            Self::Ejected { until, .. } => now >= until,
+    fn open_since(&self) -> Option<Instant> {
+        match self.circuit {
+            Circuit::Open { since, .. } => Some(since),
+            Circuit::Closed { .. } | Circuit::HalfOpen { .. } => None,
         }
-    }
-
-    fn ejected(since: Instant, now: Instant, pause: Duration) -> Self {
-        Self::Ejected { since, until: now + pause, pause }
     }
 }
 
-/// Which of a cell's nodes may be used: all that are good, all but the first ejected one of each AZ, and all when none is left.
-pub fn usable(nodes: &[(&Az, Health)]) -> Vec<bool> {
-    let is_first_of_its_az = |index: usize, since: Instant| {
-        let (az, _) = nodes[index];
-        nodes.iter().enumerate().all(|(other, (other_az, health))| match health {
-            Health::Ejected { since: s, .. } if *other_az == az && other != index => (since, index) < (*s, other),
-            Health::Ejected { .. } | Health::Good => true,
-        })
-    };
-    let usable: Vec<bool> = (0..nodes.len())
-        .map(|index| match nodes[index].1 {
-            Health::Good => true,
-            Health::Ejected { since, .. } => !is_first_of_its_az(index, since),
-        })
+/// Whether a node may be used: it is not left alone, or it is not the first of its AZ to be.
+///
+/// When none may, the choice falls on all of them.
+pub fn is_usable(nodes: &[Standing<'_>], index: usize) -> bool {
+    let node = &nodes[index];
+    let Some(since) = node.open_since() else { return node.admits };
+    nodes.iter().enumerate().any(|(other, peer)| {
+        let earlier = peer.open_since().is_some_and(|first| (first, other) < (since, index));
+        other != index && peer.az == node.az && earlier
+    })
+}
+
+/// What is known of a node's recent reads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Mean latency, seconds.
+    pub mean: f64,
+    /// Reads since the last judgement.
+    pub samples: u64,
+}
+
+/// The node that is slow beside its peers, if there is one: [`limits::SLOW_FACTOR`] times their median, and by an amount that
+/// matters. Nodes of which too little is known neither judge nor are judged.
+pub fn outlier(nodes: &[Pace]) -> Option<usize> {
+    let known = |pace: &Pace| pace.samples >= limits::SLOW_SAMPLES_MIN;
+    let slowest = (0..nodes.len())
+        .filter(|&index| known(&nodes[index]))
+        .max_by(|&a, &b| nodes[a].mean.total_cmp(&nodes[b].mean))?;
+    let peers: Vec<f64> = nodes
+        .iter()
+        .enumerate()
+        .filter(|&(index, pace)| index != slowest && known(pace))
+        .map(|(_, pace)| pace.mean)
         .collect();
-    if usable.contains(&true) { usable } else { vec![true; nodes.len()] }
+    // One peer alone cannot say which of the two is at fault.
+    let [_, _, ..] = peers.as_slice() else { return None };
+    is_slow(nodes[slowest].mean, median(peers)?).then_some(slowest)
+}
+
+/// The median, if there is anything to take one of.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    Some(if values.len().is_multiple_of(2) { f64::midpoint(values[middle - 1], upper) } else { upper })
+}
+
+/// Whether a latency is slow beside a median, both in seconds.
+pub fn is_slow(latency: f64, median: f64) -> bool {
+    latency > median * limits::SLOW_FACTOR && latency - median > limits::SLOW_BY_MIN.as_secs_f64()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::breaker::Why, *};
     use bulkhead_service::env::Clock;
+    use std::time::Duration;
 
     fn az(letter: &str) -> Az {
         format!("az-{letter}").parse().expect("a label")
     }
 
-    #[tokio::test]
-    async fn a_node_that_stays_away_is_probed_ever_less_often() {
-        let start = Clock::system().now();
-        let ejected = Health::Good.unreachable(start);
-        assert!(!ejected.probe_is_due(start));
-        assert!(ejected.probe_is_due(start + limits::EJECTION_FIRST));
-        let again = ejected.probed(false, start + limits::EJECTION_FIRST);
-        assert!(!again.probe_is_due(start + limits::EJECTION_FIRST * 2));
-        assert!(again.probe_is_due(start + limits::EJECTION_FIRST * 3));
-        let long = (0..20).fold(ejected, |health, _| health.probed(false, start));
-        assert!(long.probe_is_due(start + limits::EJECTION_MAX));
-        assert_eq!(long.probed(true, start), Health::Good);
+    fn open(since: Instant) -> Circuit {
+        Circuit::Open { why: Why::Silent, since, until: since, pause: Duration::ZERO }
     }
 
-    #[tokio::test]
-    async fn at_most_one_node_per_az_is_left_alone_and_never_all() {
+    #[test]
+    fn at_most_one_node_per_az_is_left_alone() {
         let now = Clock::system().now();
-        let earlier = Health::Good.unreachable(now);
-        let later = Health::Good.unreachable(now + Duration::from_millis(1));
+        let (good, earlier, later) = (Circuit::CALM, open(now), open(now + Duration::from_millis(1)));
         let (a, b) = (az("a"), az("b"));
         for (nodes, expected) in [
-            (vec![(&a, Health::Good), (&b, Health::Good)], vec![true, true]),
-            (vec![(&a, earlier), (&b, Health::Good)], vec![false, true]),
-            (vec![(&a, earlier), (&b, later)], vec![true, true]),
-            (vec![(&a, later), (&a, earlier), (&b, Health::Good)], vec![true, false, true]),
+            (vec![(&a, good), (&b, good)], vec![true, true]),
+            (vec![(&a, earlier), (&b, good)], vec![false, true]),
+            (vec![(&a, earlier), (&b, later)], vec![false, false]),
+            (vec![(&a, later), (&a, earlier), (&b, good)], vec![true, false, true]),
             (vec![(&a, earlier), (&a, earlier), (&b, later)], vec![false, true, false]),
-            (vec![], vec![]),
         ] {
-            assert_eq!(usable(&nodes), expected, "{nodes:?}");
+            let nodes: Vec<Standing<'_>> =
+                nodes.into_iter().map(|(az, circuit)| Standing { az, circuit, admits: circuit == good }).collect();
+            let usable: Vec<bool> = (0..nodes.len()).map(|index| is_usable(&nodes, index)).collect();
+            assert_eq!(usable, expected, "{nodes:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_three_times_slower_than_its_peers_is_an_outlier() {
+        let pace = |millis: f64| Pace { mean: millis / 1000.0, samples: limits::SLOW_SAMPLES_MIN };
+        let unknown = |millis: f64| Pace { samples: limits::SLOW_SAMPLES_MIN - 1, ..pace(millis) };
+        for (nodes, expected) in [
+            (vec![pace(10.0), pace(10.0), pace(100.0)], Some(2)),
+            (vec![pace(10.0), pace(10.0), pace(29.0)], None),
+            (vec![pace(0.1), pace(0.1), pace(5.0)], None),
+            (vec![pace(100.0), pace(10.0), pace(90.0)], None),
+            (vec![pace(10.0), pace(100.0)], None),
+            (vec![pace(10.0), pace(500.0), pace(10.0), pace(20.0)], Some(1)),
+            (vec![pace(10.0), pace(10.0), unknown(100.0)], None),
+            (vec![unknown(10.0), unknown(10.0), pace(100.0)], None),
+            (vec![pace(100.0)], None),
+            (vec![], None),
+        ] {
+            assert_eq!(outlier(&nodes), expected, "{nodes:?}");
         }
     }
 }

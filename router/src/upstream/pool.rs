@@ -3,64 +3,38 @@
 //! What is known of a node outlives changes of the table: it is dropped only when the node leaves or moves to another address.
 
 use super::{
-    balance::{self, Candidate},
+    balance::{self, Candidate, Wish},
     body::TryBody,
+    cell::{Cell, Standing},
+    guard::Pass,
     health,
-    node::Node,
-    retry::Budget,
+    node::{InFlight, Node},
 };
 use crate::limits;
 use arc_swap::ArcSwap;
-use bulkhead_model::{CellId, NodeId, RoutingTable, headers};
+use bulkhead_model::{AccountId, CellId, NodeId, RoutingTable};
 use bulkhead_service::{Env, client};
-use http::{HeaderMap, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
-use tokio::{net::TcpStream, sync::Semaphore, time::Instant};
-
-/// No node has this id, so that it can stand for "not known" in an atomic.
-const NOBODY: u64 = u64::MAX;
+use std::{collections::HashMap, sync::Arc, time::Duration};
+use tokio::time::Instant;
 
 /// All cells, and the connections to them.
 #[derive(Debug)]
 pub struct Upstreams {
-    cells: ArcSwap<HashMap<CellId, Arc<Cell>>>,
+    pub(super) cells: ArcSwap<HashMap<CellId, Arc<Cell>>>,
     connections: legacy::Client<client::Connector, TryBody>,
     pub scheme: http::uri::Scheme,
-    env: Env,
+    pub(super) env: Env,
     start: Instant,
-}
-
-/// One cell.
-#[derive(Debug)]
-pub struct Cell {
-    pub id: CellId,
-    pub nodes: Vec<Arc<Node>>,
-    standing: Arc<Standing>,
-}
-
-/// What is known of a cell as a whole.
-#[derive(Debug)]
-struct Standing {
-    /// The leader, by its own last word.
-    leader: AtomicU64,
-    budget: Budget,
-    slots: Arc<Semaphore>,
 }
 
 impl Upstreams {
     /// No cells yet. Speaks TLS to all of them when `tls` is given.
     pub fn new(env: Env, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let connections = client::pool(tls);
+        let connections = client::pool(tls, Some(limits::UPSTREAM_BUFFER_BYTES));
         let start = env.clock.now();
         Self { cells: ArcSwap::default(), connections, scheme, env, start }
     }
@@ -75,8 +49,8 @@ impl Upstreams {
                 same.map_or_else(|| Arc::new(Node::new(route)), Arc::clone)
             });
             let nodes = nodes.collect();
-            let standing = known.map_or_else(|| Arc::new(Standing::new(&self.env)), |cell| Arc::clone(&cell.standing));
-            (id.clone(), Arc::new(Cell { id: id.clone(), nodes, standing }))
+            let standing = known.map_or_else(|| Arc::new(Standing::new(&self.env)), |cell| cell.standing());
+            (id.clone(), Arc::new(Cell::new(id.clone(), nodes, standing)))
         });
         self.cells.store(Arc::new(cells.collect()));
     }
@@ -94,116 +68,79 @@ impl Upstreams {
         self.connections.request(request).await
     }
 
-    /// The node for the next try, `None` when the cell has no nodes. `tried` are the nodes that have had one.
-    pub fn choose(&self, cell: &Cell, tried: &[NodeId], prefer_leader: bool) -> Option<Arc<Node>> {
-        let now = self.uptime();
-        let health: Vec<_> = cell.nodes.iter().map(|node| (&node.route.az, node.health())).collect();
-        let usable = health::usable(&health);
-        let leader = cell.standing.leader.load(Ordering::Relaxed);
+    /// The node for the next try of a request of `account`, `None` when the cell has no nodes. `tried` are the nodes that have had
+    /// one.
+    pub fn choose(&self, cell: &Cell, account: AccountId, tried: &[NodeId], wish: Wish) -> Option<InFlight> {
+        let (now, uptime) = (self.env.clock.now(), self.uptime());
+        let standings: Vec<_> = cell.nodes.iter().map(|node| node.standing(now)).collect();
+        let (leader, hand) = (cell.leader(), cell.hand(account));
         let candidates: Vec<Candidate> = cell
             .nodes
             .iter()
-            .zip(usable)
-            .map(|(node, usable)| Candidate {
-                usable,
-                tried: tried.contains(&node.route.node),
-                is_leader: node.route.node.0 == leader && !node.is_silent(now),
-                latency: node.latency.seconds(now),
-                in_flight: node.in_flight(),
+            .enumerate()
+            .map(|(index, node)| {
+                let id = node.route.node;
+                let in_hand = hand.as_ref().is_none_or(|hand| hand.values().any(|dealt| *dealt == id));
+                // A leader that is slow is led around where that is possible: it may hand over, or be found out.
+                let is_leader = in_hand && id.0 == leader && !self.is_slow_of_late(cell, node);
+                Candidate {
+                    usable: health::is_usable(&standings, index) && !node.is_silent(uptime),
+                    is_alive: standings[index].is_alive(),
+                    in_hand,
+                    tried: tried.contains(&id),
+                    is_leader,
+                    is_on_trial: standings[index].is_on_trial(),
+                    latency: node.latency.seconds(uptime),
+                    in_flight: node.in_flight(),
+                }
             })
             .collect();
-        let index = balance::choose(&candidates, prefer_leader, |bound| self.env.rng.below(bound))?;
-        cell.nodes.get(index).cloned()
+        let index = balance::choose(&candidates, wish, |bound| self.env.rng.below(bound))?;
+        let node = cell.nodes.get(index)?;
+        // Between the look and the choice others may have taken the room of a trial.
+        let pass: Pass = node.breaker.pass(now).unwrap_or_else(|| node.breaker.force(now));
+        Some(node.begin(pass))
     }
 
     /// Notes how long a node took to begin an answer.
-    pub fn observe(&self, node: &Node, took: Duration) {
-        node.latency.observe(took.as_secs_f64(), self.uptime());
-    }
-
-    /// Notes that a node could not be reached.
-    pub fn unreachable(&self, cell: &Cell, node: &Node) {
-        let now = self.env.clock.now();
-        if node.change_health(|health| health.unreachable(now)) {
-            tracing::warn!(cell = %cell.id, node = %node.route.node, address = %node.route.s3, "a node is left alone");
-        }
-    }
-
-    /// Starts looking after nodes that are left alone.
-    pub fn start_probing(self: Arc<Self>) {
-        let stopping = self.env.tasks.stopping();
-        self.env.clone().tasks.spawn("probe nodes", async move {
-            let mut ticks = tokio::time::interval(limits::PROBE_EVERY);
-            while stopping.run_until_cancelled(ticks.tick()).await.is_some() {
-                let cells = self.cells.load_full();
-                let probes = cells.values().flat_map(|cell| cell.nodes.iter().map(|node| self.probe(cell, node)));
-                futures::future::join_all(probes).await;
+    pub fn observe(&self, cell: &Cell, node: &Node, is_read: bool, took: Duration) {
+        let uptime = self.uptime();
+        node.latency.observe(took.as_secs_f64(), uptime);
+        if is_read {
+            node.observe_read(took, uptime);
+            if Self::is_slow_again(cell, node, took.as_secs_f64()) {
+                cell.trip(node, super::breaker::Why::Slow, self.env.clock.now());
             }
-        });
-    }
-
-    async fn probe(&self, cell: &Cell, node: &Node) {
-        if !node.health().probe_is_due(self.env.clock.now()) {
-            return;
-        }
-        let connected = tokio::time::timeout(limits::PROBE_PATIENCE, TcpStream::connect(node.route.s3)).await;
-        let reached = matches!(connected, Ok(Ok(_)));
-        let now = self.env.clock.now();
-        node.change_health(|health| health.probed(reached, now));
-        if reached {
-            tracing::info!(cell = %cell.id, node = %node.route.node, "a node is back");
         }
     }
 
-    fn uptime(&self) -> Duration {
+    /// Notes that an answer has begun.
+    pub(super) fn heard(&self, cell: &Cell, node: &Node) {
+        node.hear(self.uptime());
+        cell.answered(node, self.env.clock.now());
+    }
+
+    pub(super) fn uptime(&self) -> Duration {
         self.env.clock.now().saturating_duration_since(self.start)
-    }
-}
-
-impl Standing {
-    fn new(env: &Env) -> Self {
-        Self {
-            leader: AtomicU64::new(NOBODY),
-            budget: Budget::new(env.clock.now()),
-            slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_PER_CELL_MAX)),
-        }
-    }
-}
-
-impl Cell {
-    /// The cell's retries.
-    pub fn budget(&self) -> &Budget {
-        &self.standing.budget
-    }
-
-    /// The cell's share of this router's slots.
-    pub fn slots(&self) -> Arc<Semaphore> {
-        Arc::clone(&self.standing.slots)
-    }
-
-    /// Takes a node's word on whether it leads from the headers of its answer.
-    pub fn hear(&self, node: NodeId, answer: &HeaderMap) {
-        let Some(word) = answer.get(headers::NODE).and_then(|value| value.to_str().ok()) else { return };
-        let leads = word.ends_with(" leader");
-        let leader = &self.standing.leader;
-        if leads {
-            leader.store(node.0, Ordering::Relaxed);
-        } else {
-            self.forget_leader(node);
-        }
-    }
-
-    /// The node no longer leads, as far as can be told.
-    pub fn forget_leader(&self, node: NodeId) {
-        // It fails when another node is thought to lead, and that stays so.
-        let _ = self.standing.leader.compare_exchange(node.0, NOBODY, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::health::Health, *};
-    use bulkhead_model::routing::NodeRoute;
+    use super::{super::breaker::Why, *};
+    use bulkhead_model::{headers, routing::NodeRoute};
+    use http::HeaderMap;
+    use std::collections::BTreeSet;
+
+    const ANY: Wish = Wish { leader: false, trial: false, explore: false };
+
+    fn account(n: u64) -> AccountId {
+        AccountId::new(AccountId::FIRST + n).expect("in range")
+    }
+
+    fn unreachable(upstreams: &Upstreams, cell: &Cell, index: usize) {
+        cell.trip(&cell.nodes[index], Why::Unreachable, upstreams.env.clock.now());
+    }
 
     fn table(addresses: &[&str]) -> RoutingTable {
         let nodes = addresses.iter().zip(1..).map(|(address, id)| NodeRoute {
@@ -230,19 +167,23 @@ mod tests {
     #[tokio::test]
     async fn what_is_known_of_a_node_survives_a_new_table() {
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2"]);
-        upstreams.unreachable(&cell, &cell.nodes[0]);
-        upstreams.unreachable(&cell, &cell.nodes[1]);
+        unreachable(&upstreams, &cell, 0);
+        unreachable(&upstreams, &cell, 1);
         upstreams.reconcile(&table(&["127.0.0.1:1", "127.0.0.1:3"]));
         let cell = upstreams.cell(&cell.id).expect("in the table");
-        assert_ne!(cell.nodes[0].health(), Health::Good);
-        assert_eq!(cell.nodes[1].health(), Health::Good, "another address is another node");
+        let now = upstreams.env.clock.now();
+        assert!(!cell.nodes[0].breaker.admits(now));
+        assert!(cell.nodes[1].breaker.admits(now), "another address is another node");
     }
 
     #[tokio::test]
     async fn small_writes_follow_the_leader() {
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
         let (upstreams, cell) = (&upstreams, &cell);
-        let chosen = |prefer| (0..50).map(move |_| upstreams.choose(cell, &[], prefer).expect("a node").route.node.0);
+        let chosen = |leader| {
+            let wish = Wish { leader, ..ANY };
+            (0..50).map(move |_| upstreams.choose(cell, account(0), &[], wish).expect("a node").route.node.0)
+        };
         cell.hear(NodeId(2), &says("2 leader"));
         assert!(chosen(true).all(|node| node == 2));
         assert!(chosen(false).any(|node| node != 2));
@@ -251,10 +192,69 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_leader_whose_reads_are_slow_beside_its_peers_is_not_preferred() {
+        let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        cell.hear(NodeId(2), &says("2 leader"));
+        for (node, millis) in cell.nodes.iter().zip([5, 500, 5]) {
+            node.observe_read(Duration::from_millis(millis), upstreams.uptime());
+        }
+        let wish = Wish { leader: true, ..ANY };
+        let mut chosen = (0..50).map(|_| upstreams.choose(&cell, account(0), &[], wish).expect("a node").route.node.0);
+        assert!(chosen.any(|node| node != 2));
+    }
+
+    #[tokio::test]
+    async fn an_accounts_requests_go_to_its_hand_and_fall_open_when_all_of_it_is_dead() {
+        let mut table = RoutingTable::default();
+        let nodes = (1..=9_u64).map(|id| NodeRoute {
+            node: NodeId(id),
+            az: format!("az-{}", id % 3).parse().expect("a label"),
+            s3: format!("127.0.0.1:{id}").parse().expect("an address"),
+        });
+        table.cells.insert("c1".parse().expect("a label"), nodes.collect());
+        let upstreams = Upstreams::new(Env::for_tests(1), None);
+        upstreams.reconcile(&table);
+        let cell = upstreams.cell(&"c1".parse().expect("a label")).expect("in the table");
+        let hand: BTreeSet<u64> = cell.hand(account(0)).expect("dealt").values().map(|node| node.0).collect();
+        let chosen = || -> BTreeSet<u64> {
+            (0..200).map(|_| upstreams.choose(&cell, account(0), &[], ANY).expect("a node").route.node.0).collect()
+        };
+        assert_eq!((hand.len(), chosen()), (3, hand.clone()));
+        let mut left = hand.clone();
+        for dead in &hand {
+            assert_eq!(chosen(), left);
+            unreachable(&upstreams, &cell, (*dead - 1) as usize);
+            left.remove(dead);
+        }
+        let others = chosen();
+        assert!(others.len() > 1 && others.is_disjoint(&hand), "{others:?}");
+    }
+
+    #[tokio::test]
     async fn a_node_that_is_left_alone_gets_no_request() {
         let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
-        upstreams.unreachable(&cell, &cell.nodes[1]);
-        let mut chosen = (0..50).map(|_| upstreams.choose(&cell, &[], false).expect("a node").route.node.0);
+        unreachable(&upstreams, &cell, 1);
+        let mut chosen = (0..50).map(|_| upstreams.choose(&cell, account(0), &[], ANY).expect("a node").route.node.0);
         assert!(chosen.all(|node| node != 2));
+    }
+
+    #[tokio::test]
+    async fn a_node_that_is_back_gets_one_request_at_a_time_until_it_has_answered_some() {
+        let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        unreachable(&upstreams, &cell, 1);
+        cell.probed(&cell.nodes[1], true, upstreams.env.clock.now());
+        let wish = Wish { trial: true, ..ANY };
+        let at_once: Vec<_> =
+            (0..50).map(|_| upstreams.choose(&cell, account(0), &[], wish).expect("a node")).collect();
+        assert_eq!(at_once.iter().filter(|chosen| chosen.route.node.0 == 2).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_owes_answers_for_long_gets_no_request() {
+        tokio::time::pause();
+        let (upstreams, cell) = upstreams(&["127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"]);
+        let _owed = cell.nodes[1].owe(upstreams.uptime());
+        tokio::time::advance(limits::SILENCE_MAX + Duration::from_millis(1)).await;
+        assert!((0..50).all(|_| upstreams.choose(&cell, account(0), &[], ANY).expect("a node").route.node.0 != 2));
     }
 }

@@ -17,6 +17,8 @@ pub enum Failure {
     Lost,
     /// The answer did not begin in time.
     TimedOut,
+    /// What came is not HTTP.
+    Garbled,
     /// The cell says that it does not know whether it executed the request.
     Unsettled,
     /// The cell says that it did not execute the request.
@@ -32,6 +34,7 @@ impl Failure {
             Self::Unreachable => "unreachable",
             Self::Lost => "lost",
             Self::TimedOut => "timed_out",
+            Self::Garbled => "garbled",
             Self::Unsettled => "unsettled",
             Self::NotExecuted => "not_executed",
             Self::Moved => "moved",
@@ -41,7 +44,7 @@ impl Failure {
     /// The request may have been executed.
     pub fn leaves_outcome_open(self) -> bool {
         match self {
-            Self::Lost | Self::TimedOut | Self::Unsettled => true,
+            Self::Lost | Self::TimedOut | Self::Garbled | Self::Unsettled => true,
             Self::Unreachable | Self::NotExecuted | Self::Moved => false,
         }
     }
@@ -73,7 +76,14 @@ pub fn backoff(retry: u32) -> Duration {
     limits::BACKOFF_FIRST.saturating_mul(1 << retry.clamp(1, 16).saturating_sub(1)).min(limits::BACKOFF_MAX)
 }
 
+/// What requests earned longer ago than this does not keep the floor from giving now.
+const FLOOR_WINDOW: Duration = Duration::from_secs(1);
+
 /// How many retries a cell's requests have earned. Keeps a failing cell from being drowned by its own retries.
+///
+/// Second tries beside a first one that is silent are paid for from it as well, but leave half of what may be saved to tries that
+/// failed. So in any time of `t` seconds in which `n` requests arrive, a cell sees at most `n` tries, and beyond them what was saved,
+/// `n / 10`, and what the floor gives in `t`: nothing while requests earn as much.
 #[derive(Debug)]
 pub struct Budget {
     state: Mutex<Saved>,
@@ -82,28 +92,45 @@ pub struct Budget {
 #[derive(Debug)]
 struct Saved {
     retries: f64,
+    /// Until when the floor has given.
     at: Instant,
+    /// What requests have earned since then.
+    earned: f64,
 }
 
 impl Budget {
     /// Starts full.
     pub fn new(now: Instant) -> Self {
-        Self { state: Mutex::new(Saved { retries: limits::RETRIES_SAVED_MAX, at: now }) }
+        Self { state: Mutex::new(Saved { retries: limits::RETRIES_SAVED_MAX, at: now, earned: 0.0 }) }
     }
 
     /// A request arrived for the cell.
     pub fn earn(&self) {
         let mut state = self.state.lock();
         state.retries = (state.retries + limits::RETRIES_PER_REQUEST).min(limits::RETRIES_SAVED_MAX);
+        state.earned += limits::RETRIES_PER_REQUEST;
     }
 
-    /// Takes one retry, if there is one.
+    /// Takes one retry after a try that failed, if there is one.
     pub fn spend(&self, now: Instant) -> bool {
+        self.spend_above(now, 0.0)
+    }
+
+    /// Takes one retry for a second try beside a first, if there is one that tries that failed can do without.
+    pub fn spend_beside(&self, now: Instant) -> bool {
+        self.spend_above(now, limits::RETRIES_KEPT_FOR_FAILED)
+    }
+
+    fn spend_above(&self, now: Instant, kept: f64) -> bool {
         let mut state = self.state.lock();
-        let earned = now.saturating_duration_since(state.at).as_secs_f64() * limits::RETRIES_PER_SECOND_FLOOR;
-        state.retries = (state.retries + earned).min(limits::RETRIES_SAVED_MAX);
-        state.at = now;
-        let affordable = state.retries >= 1.0;
+        let floor = now.saturating_duration_since(state.at).as_secs_f64() * limits::RETRIES_PER_SECOND_FLOOR;
+        if floor > state.earned {
+            state.retries = (state.retries + floor - state.earned).min(limits::RETRIES_SAVED_MAX);
+            (state.at, state.earned) = (now, 0.0);
+        } else if now.saturating_duration_since(state.at) >= FLOOR_WINDOW {
+            (state.at, state.earned) = (now, 0.0);
+        }
+        let affordable = state.retries >= kept + 1.0;
         if affordable {
             state.retries -= 1.0;
         }
@@ -115,6 +142,7 @@ impl Budget {
 mod tests {
     use super::*;
     use bulkhead_service::env::Clock;
+    use proptest::prelude::*;
 
     fn spend_all(budget: &Budget, now: Instant) -> usize {
         std::iter::repeat_with(|| budget.spend(now)).take_while(|&affordable| affordable).count()
@@ -140,9 +168,58 @@ mod tests {
     }
 
     #[test]
+    fn second_tries_leave_half_to_tries_that_failed() {
+        let now = Clock::system().now();
+        let budget = Budget::new(now);
+        let beside = (0..1_000).filter(|_| budget.spend_beside(now)).count();
+        assert_eq!(beside as f64, limits::RETRIES_SAVED_MAX - limits::RETRIES_KEPT_FOR_FAILED);
+        assert_eq!(spend_all(&budget, now) as f64, limits::RETRIES_KEPT_FOR_FAILED);
+    }
+
+    #[test]
     fn the_pause_grows_and_is_bounded() {
         assert_eq!(backoff(1), limits::BACKOFF_FIRST);
         assert_eq!(backoff(3), limits::BACKOFF_FIRST * 4);
         assert_eq!(backoff(u32::MAX), limits::BACKOFF_MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn no_history_gets_more_retries_than_were_saved_earned_and_given(
+            history in proptest::collection::vec((0_u64..400, 0_u32..300, 0_u32..300), 1..60),
+        ) {
+            let start = Clock::system().now();
+            let budget = Budget::new(start);
+            let (mut now, mut requests, mut retries) = (start, 0_u32, 0_u32);
+            for (passed, arrived, wanted) in history {
+                now += Duration::from_millis(passed);
+                (0..arrived).for_each(|_| budget.earn());
+                requests += arrived;
+                retries += (0..wanted).map(|_| u32::from(budget.spend(now))).sum::<u32>();
+                let (earned, seconds) = (f64::from(requests) * limits::RETRIES_PER_REQUEST, (now - start).as_secs_f64());
+                let bound = limits::RETRIES_SAVED_MAX + earned + seconds * limits::RETRIES_PER_SECOND_FLOOR;
+                prop_assert!(f64::from(retries) <= bound + 1e-6, "{retries} retries of {requests} in {seconds} s");
+            }
+        }
+
+        #[test]
+        fn a_busy_cell_never_gets_more_than_a_tenth_on_top(
+            rounds in proptest::collection::vec(500_u32..3000, 1..30),
+        ) {
+            let start = Clock::system().now();
+            let budget = Budget::new(start);
+            let (mut now, mut requests, mut retries) = (start, 0_u32, 0_u32);
+            for per_second in rounds {
+                for _ in 0..per_second {
+                    now += Duration::from_secs(1) / per_second;
+                    budget.earn();
+                    requests += 1;
+                    // Every request fails and wants one more try, and one more.
+                    retries += u32::from(budget.spend(now)) + u32::from(budget.spend(now));
+                }
+            }
+            let bound = limits::RETRIES_SAVED_MAX + f64::from(requests) * limits::RETRIES_PER_REQUEST;
+            prop_assert!(f64::from(retries) <= bound + 1.0, "{retries} retries of {requests} requests");
+        }
     }
 }

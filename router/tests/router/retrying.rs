@@ -35,11 +35,25 @@ async fn a_write_that_was_not_executed_goes_to_another_node_under_the_same_id() 
 
 #[tokio::test]
 async fn a_small_write_whose_connection_is_lost_is_sent_again_under_the_same_id() {
-    let fleet = Fleet::start(2).await;
+    let fleet = Fleet::start(1).await;
     fleet.all_next(&Act::HangUpMidway);
     let response = fleet.send(Method::PUT, "/bucket/k", SMALL).await;
     assert_eq!((response.status(), text(&response).as_str()), (StatusCode::OK, SMALL));
     only_id(&fleet);
+}
+
+#[tokio::test]
+async fn what_two_nodes_have_lost_is_given_to_no_third() {
+    for (method, expected) in
+        [(Method::PUT, StatusCode::INTERNAL_SERVER_ERROR), (Method::GET, StatusCode::SERVICE_UNAVAILABLE)]
+    {
+        let fleet = Fleet::start(3).await;
+        fleet.all_next(&Act::HangUpMidway);
+        assert_eq!(fleet.send(method, "/bucket/k", SMALL).await.status(), expected);
+        let seen: Vec<usize> = fleet.nodes.iter().map(|node| node.seen().len()).collect();
+        assert_eq!(seen.iter().sum::<usize>(), 2, "{seen:?}");
+        assert!(seen.iter().all(|tries| *tries <= 1), "{seen:?}");
+    }
 }
 
 #[tokio::test]
@@ -74,7 +88,7 @@ async fn a_large_write_of_unknown_outcome_is_not_sent_again_and_not_called_faile
 
 #[tokio::test]
 async fn a_large_write_whose_connection_is_lost_before_its_body_is_sent_again() {
-    let fleet = Fleet::start(2).await;
+    let fleet = Fleet::start(1).await;
     fleet.all_next(&Act::HangUp);
     let response = fleet.send(Method::PUT, "/bucket/k", large()).await;
     assert_eq!((response.status(), response.body().len()), (StatusCode::OK, 1 << 20));

@@ -11,9 +11,10 @@ mod tests;
 use super::{
     blocking,
     figures::Figures,
-    pace::{Activity, Pacer, at_rate},
+    pace::{Activity, Pacer, at_rate, of_what_is_left},
 };
 use crate::{
+    admit::Admission,
     chunks::{ChunkStore, CopyError, RestoreError, Wanted, repairs::MissingCopy},
     limits::{
         HELD_IDS_MAX, REPAIR_BYTES_PER_SECOND_MAX, REPAIR_BYTES_PER_SECOND_MIN, REPAIR_INTERVAL, REPAIR_PATIENCE,
@@ -47,6 +48,8 @@ pub struct Job {
     pub index: IndexHandle,
     pub chunks: ChunkStore,
     pub figures: Arc<Figures>,
+    /// Tells what tenants leave.
+    pub admission: Admission,
     pub env: Env,
     /// Released bytes are kept for so long.
     pub grace: Duration,
@@ -186,11 +189,12 @@ impl Job {
         let (pacer, activity) = &mut *pace.lock();
         let now = self.env.clock.now();
         let is_busy = activity.is_busy(now, self.chunks.operations());
-        pacer.slot(now, at_rate(bytes.into(), rate(is_busy)))
+        pacer.slot(now, at_rate(bytes.into(), rate(is_busy, self.admission.utilisation())))
     }
 }
 
-/// Bytes per second.
-fn rate(is_busy: bool) -> u64 {
-    if is_busy { REPAIR_BYTES_PER_SECOND_MIN } else { REPAIR_BYTES_PER_SECOND_MAX }
+/// Bytes per second, with so much of the node in use. Never below the floor.
+fn rate(is_busy: bool, used_percent: u64) -> u64 {
+    let most = if is_busy { REPAIR_BYTES_PER_SECOND_MIN } else { REPAIR_BYTES_PER_SECOND_MAX };
+    of_what_is_left(REPAIR_BYTES_PER_SECOND_MIN, most, used_percent)
 }

@@ -42,5 +42,8 @@ fn only_what_is_named_is_copied_and_each_chunk_with_its_own_length() {
 
 #[test]
 fn repair_has_a_floor_and_a_ceiling() {
-    assert_eq!((rate(true), rate(false)), (REPAIR_BYTES_PER_SECOND_MIN, REPAIR_BYTES_PER_SECOND_MAX));
+    let (floor, most) = (REPAIR_BYTES_PER_SECOND_MIN, REPAIR_BYTES_PER_SECOND_MAX);
+    assert_eq!((rate(true, 0), rate(false, 0)), (floor, most));
+    assert_eq!((rate(true, 100), rate(false, 100)), (floor, floor), "tenants take everything, but for the floor");
+    assert!((floor..most).contains(&rate(false, 50)));
 }

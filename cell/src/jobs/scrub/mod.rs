@@ -11,10 +11,11 @@ use super::{
     pace::{Activity, Pacer, at_rate},
 };
 use crate::{
+    admit::Admission,
     chunks::{ChunkId, ChunkStore, Health, ReadError},
     limits::{
         SCRUB_BYTES_PER_SECOND_MAX, SCRUB_IDLE_BYTES_PER_SECOND, SCRUB_PAGE, SCRUB_PATIENCE, SCRUB_RETRY,
-        SCRUB_SAVE_INTERVAL,
+        SCRUB_SAVE_INTERVAL, SCRUB_USED_PERCENT_MAX,
     },
 };
 use bulkhead_model::Timestamp;
@@ -48,6 +49,8 @@ struct Reading {
 pub struct Job {
     pub chunks: ChunkStore,
     pub figures: Arc<Figures>,
+    /// Tells what tenants leave.
+    pub admission: Admission,
     pub env: Env,
     /// Within which every chunk is read.
     pub period: Duration,
@@ -103,7 +106,8 @@ impl Job {
         loop {
             let page = self.chunks.local().page(reading.after, SCRUB_PAGE);
             for chunk in &page {
-                let is_busy = activity.is_busy(self.env.clock.now(), self.chunks.operations());
+                let is_busy = activity.is_busy(self.env.clock.now(), self.chunks.operations())
+                    || self.admission.utilisation() > SCRUB_USED_PERCENT_MAX;
                 if !self.one(*chunk, &mut reading, is_busy).await {
                     return false;
                 }

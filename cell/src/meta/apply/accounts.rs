@@ -7,7 +7,7 @@ use crate::{
         bookkeeping::AccountTotals,
         command::{CapacityDimension, Done, Refusal},
         keys::{self, within},
-        record::{Account, Credential},
+        record::{Account, Credential, LimitsRecord},
     },
 };
 use bulkhead_model::{AccessKeyId, AccountId};
@@ -32,6 +32,17 @@ pub(super) fn put(draft: &mut Draft<'_>, account: AccountId, record: &Account) -
     Ok(Done::Ok)
 }
 
+/// Says what an account may ask for. Of two changes that cross on their way the later one holds; an account that is gone stays gone.
+pub(super) fn put_limits(draft: &mut Draft<'_>, account: AccountId, limits: &LimitsRecord) -> Decision {
+    draft.get(&keys::accounts::record(account))?.ok_or(Refusal::NoSuchAccount)?;
+    let row = keys::accounts::limits(account);
+    let known = draft.get(&row)?.map_or(0, |known| known.version);
+    if limits.version > known {
+        draft.put(row, limits);
+    }
+    Ok(Done::Ok)
+}
+
 /// Deletes an account that has no buckets, with its access keys. One that is gone already is no error.
 pub(super) fn delete(draft: &mut Draft<'_>, account: AccountId) -> Decision {
     let Some(totals) = draft.get(&keys::accounts::totals(account))? else { return Ok(Done::Ok) };
@@ -49,6 +60,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, account: AccountId) -> Decision {
     }
     draft.delete(keys::accounts::record(account));
     draft.delete(keys::accounts::totals(account));
+    draft.delete(keys::accounts::limits(account));
     draft.cell.accounts = draft.cell.accounts.saturating_sub(1);
     Ok(Done::Ok)
 }

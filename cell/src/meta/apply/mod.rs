@@ -111,6 +111,7 @@ fn decide(
     match command {
         Command::PutAccount { account, record } => accounts::put(draft, account, &record),
         Command::DeleteAccount { account } => accounts::delete(draft, account),
+        Command::PutLimits { account, limits } => accounts::put_limits(draft, account, &limits),
         Command::PutCredential { key, credential } => accounts::put_credential(draft, &key, &credential),
         Command::DeleteCredential { key, account } => accounts::delete_credential(draft, &key, account),
         Command::OpenEpoch { node } => epochs::open(draft, node),

@@ -4,9 +4,13 @@
 //! |---|---|
 //! | `01`, account | [`Account`] |
 //! | `02`, account | [`AccountTotals`] |
+//! | `03`, account | [`LimitsRecord`] |
 
 use super::Row;
-use crate::meta::{bookkeeping::AccountTotals, record::Account};
+use crate::meta::{
+    bookkeeping::AccountTotals,
+    record::{Account, LimitsRecord},
+};
 use bulkhead_model::AccountId;
 use bulkhead_replica::Family;
 
@@ -15,6 +19,7 @@ pub const FAMILY: Family = Family { index: 0, name: "accounts", large_values: fa
 
 const RECORD: u8 = 1;
 const TOTALS: u8 = 2;
+const LIMITS: u8 = 3;
 
 /// The account itself.
 pub fn record(account: AccountId) -> Row<Account> {
@@ -24,6 +29,11 @@ pub fn record(account: AccountId) -> Row<Account> {
 /// What it holds. Exists exactly as long as the account does.
 pub fn totals(account: AccountId) -> Row<AccountTotals> {
     Row::new(FAMILY, tagged(TOTALS, account))
+}
+
+/// What was set for it. Absent until something is.
+pub fn limits(account: AccountId) -> Row<LimitsRecord> {
+    Row::new(FAMILY, tagged(LIMITS, account))
 }
 
 fn tagged(tag: u8, account: AccountId) -> Vec<u8> {

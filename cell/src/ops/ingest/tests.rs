@@ -171,7 +171,7 @@ async fn no_more_than_a_few_chunks_of_a_body_are_in_memory() {
 
 #[tokio::test]
 async fn a_small_body_takes_a_small_share_of_the_budget() {
-    let budget = Budget::new(10);
+    let budget = Budget::undivided(10);
     let ingested = ingest(body(&bytes(10), Some(10)), CUT, &budget, |_, _| ready(Ok(()))).await;
     assert_eq!(ingested.expect("it fits").len, 10);
 }

@@ -48,6 +48,9 @@ pub fn create(set: &mut ChangeSet<'_>, create: CreateAccount) -> Result<Outcome,
         since: set.time(),
         buckets: 0,
         keys: vec![create.key],
+        limits: create.limits,
+        limits_version: u64::from(!create.limits.is_default()),
+        limits_in_cell: 0,
     };
     set.put_account(create.account, &record);
     set.unsettled(&Unsettled::Account(create.account));
@@ -78,6 +81,8 @@ pub fn activate(set: &mut ChangeSet<'_>, id: AccountId, key: AccessKeyId) -> Res
     if let Err(refusal) = change_state(set, id, &mut record, AccountState::Active) {
         return Ok(Err(refusal));
     }
+    // Written into the cell together with the account and the key.
+    record.limits_in_cell = record.limits_version;
     set.put_key(&key, &Key { state: KeyState::Active, ..first });
     set.put_account(id, &record);
     set.settled(&Unsettled::Account(id));
@@ -135,6 +140,7 @@ pub fn forget(set: &mut ChangeSet<'_>, id: AccountId) -> Result<Outcome, StoreEr
     set.delete_email(&account::unique_email(&record.email));
     set.delete_account(id);
     set.settled(&Unsettled::Account(id));
+    set.settled(&Unsettled::Limits(id));
     set.meta.accounts = set.meta.accounts.saturating_sub(1);
     Ok(Ok(Done::Ok))
 }

@@ -5,6 +5,7 @@ mod accounts;
 mod buckets;
 mod cells;
 mod change_set;
+mod limits;
 #[cfg(test)]
 mod replacement_tests;
 mod replacements;
@@ -61,5 +62,7 @@ fn decide(set: &mut ChangeSet<'_>, command: Command) -> Result<Outcome, StoreErr
         Command::PlanReplacement { cell, node } => replacements::plan(set, cell, node),
         Command::MoveReplacement { cell, node, to } => replacements::advance(set, cell, node, to),
         Command::FinishReplacement { cell, node } => replacements::finish(set, cell, node),
+        Command::SetLimits { account, limits } => limits::set(set, account, limits),
+        Command::LimitsInForce { account, version } => limits::in_force(set, account, version),
     }
 }

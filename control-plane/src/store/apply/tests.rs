@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    AccessKeyId, AccountId, AccountLimits, CellId, ClaimId, Epoch, NodeId, Timestamp,
     api::control_plane::{AccountState, CellNode, CellState},
 };
 use bulkhead_replica::{Machine as _, MemoryStore};
@@ -64,6 +64,7 @@ impl Fleet {
             email: format!("A{n}@example.com"),
             candidates: candidates.iter().map(|name| cell(name)).collect(),
             key: key(n),
+            limits: AccountLimits::default(),
         }))
     }
 
@@ -137,6 +138,7 @@ fn ids_and_emails_are_taken_once_whatever_the_case() {
             email: email.into(),
             candidates: vec![cell("c1")],
             key: key(key_of),
+            limits: AccountLimits::default(),
         })
     };
     let taken = Refusal::EmailTaken { account: account(1), state: AccountState::Active };

@@ -5,21 +5,25 @@
 //! | `POST /admin/v1/form` | [`Form`] | `204`; idempotent |
 //! | `GET /admin/v1/status` | – | [`NodeStatus`] |
 //! | `GET /admin/v1/storage` | – | [`NodeStorage`] |
+//! | `GET /admin/v1/load` | – | [`NodeLoad`] |
 //! | `PUT /admin/v1/accounts/{account}` | [`PutAccount`] | `204`; idempotent |
 //! | `GET /admin/v1/accounts/{account}` | – | [`AccountUsage`] |
+//! | `PUT /admin/v1/accounts/{account}/limits` | [`PutLimits`] | `204`; idempotent: an older version changes nothing |
 //! | `DELETE /admin/v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
 //! | `PUT /admin/v1/accounts/{account}/keys/{key}` | [`PutKey`] | `204`; idempotent |
 //! | `DELETE /admin/v1/accounts/{account}/keys/{key}` | – | `204`; idempotent |
+//! | `GET /admin/v1/quarantine` | – | `[`[`Quarantined`]`]`: what this node refuses |
+//! | `DELETE /admin/v1/quarantine/{shape}` | – | `204`; here at once, on the other nodes within seconds |
 //! | `POST /admin/v1/claims/settle` | [`SettleClaim`] | [`ClaimSettled`] |
 //! | `POST /admin/v1/members` | [`Member`] | `204`; idempotent: the node follows without a vote |
 //! | `PUT /admin/v1/voters` | [`Voters`] | `204`; idempotent |
 //!
-//! Every call but `status` and `storage` is answered after commit. `members` and `voters` are for the leader, which others name in
+//! Every call but `status`, `storage`, `load` and those of the quarantine is answered after commit. `members` and `voters` are for the leader, which others name in
 //! their status, and are answered `409` by any other; the rest may be sent to any node.
 
-use crate::{AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp};
+use crate::{AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, Limits, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// A member of the cell's Raft group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +83,38 @@ pub struct CellUsage {
     pub objects: u64,
     pub accounts: u64,
     pub buckets: u64,
+}
+
+/// What one node executes for tenants, who waits, and who is refused. Figures of the process: a restart begins anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeLoad {
+    pub node: NodeId,
+    /// Off only in a cell for tests.
+    pub isolation: bool,
+    /// Units that may be executed at once now: one is the work of a 4 KiB GET.
+    pub limit_units: u64,
+    /// Units being executed.
+    pub held_units: u64,
+    /// Requests that wait for their turn.
+    pub queued: u64,
+    /// Turns given since the process began: of requests, and of pieces of large ones.
+    pub admitted: u64,
+    /// Refusals since the process began, by reason: of the queue, or the limit of its account that a request met.
+    pub refused: BTreeMap<String, u64>,
+    /// Of the last one to two minutes: the accounts that waited longest, then those that were refused most. Bounded; an account that asks
+    /// seldom may be missing.
+    pub accounts: Vec<AccountLoad>,
+}
+
+/// One account on one node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountLoad {
+    pub account: AccountId,
+    /// Units of work it was given.
+    pub units: u64,
+    /// How long its requests waited for their turns, in sum.
+    pub waited_ms: u64,
+    pub refused: u64,
 }
 
 /// How one node's chunks are: its disk, what is on it, and what the jobs that look after it have found and done. The jobs' figures
@@ -217,6 +253,15 @@ pub struct PutAccount {
     pub epoch: Epoch,
 }
 
+/// Says what an account may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutLimits {
+    pub limits: AccountLimits,
+    /// Counts the changes of this account's limits: of two that cross on their way, the later one holds.
+    pub version: u64,
+}
+
 /// What an account holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountUsage {
@@ -226,6 +271,9 @@ pub struct AccountUsage {
     pub buckets: u64,
     pub objects: u64,
     pub bytes: u64,
+    /// What holds, the cell's defaults included.
+    pub limits: Limits,
+    pub limits_version: u64,
 }
 
 /// A credential's secret, in clear; the cell encrypts it before it is stored or replicated.
@@ -239,6 +287,31 @@ impl std::fmt::Debug for PutKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PutKey { secret_access_key: <redacted> }")
     }
+}
+
+/// A request that ended processes, and is refused for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// 16 hex digits.
+    pub shape: String,
+    pub account: AccountId,
+    pub operation: String,
+    /// At how many it was in flight.
+    pub deaths: u64,
+    pub until: Timestamp,
+    pub scope: QuarantineScope,
+}
+
+/// Where it is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QuarantineScope {
+    /// On the node that died; others execute it.
+    Node,
+    /// Nowhere, but each node executes one such request at a time: which of several is the cause is not known.
+    Alone,
+    /// On every node.
+    Cell,
 }
 
 /// Asks what became of a claim on a bucket name that was never confirmed.

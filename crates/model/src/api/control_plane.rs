@@ -5,6 +5,7 @@
 //! | `POST /v1/accounts` | [`CreateAccount`] | `201` [`CreatedAccount`]: the only time the secret is shown |
 //! | `GET /v1/accounts` | – | `[`[`Account`]`]` |
 //! | `GET /v1/accounts/{account}` | – | [`Account`] |
+//! | `PUT /v1/accounts/{account}/limits` | [`AccountLimits`] | [`Account`]; idempotent: replaces all of them |
 //! | `DELETE /v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
 //! | `POST /v1/accounts/{account}/keys` | – | `201` [`CreatedKey`] |
 //! | `GET /v1/accounts/{account}/keys` | – | `[`[`Key`]`]` |
@@ -14,6 +15,9 @@
 //! | `GET /v1/cells/{cell}` | – | [`Cell`] |
 //! | `POST /v1/cells/{cell}/nodes/{node}/replace` | – | `202` [`Cell`]; idempotent; watch its `replacement` |
 //! | `GET /v1/cells/{cell}/storage` | – | [`CellStorage`] |
+//! | `GET /v1/cells/{cell}/load` | – | [`CellLoad`] |
+//! | `GET /v1/cells/{cell}/quarantine` | – | `[`[`NodeQuarantine`]`]`: what each node refuses |
+//! | `DELETE /v1/cells/{cell}/quarantine/{shape}` | – | `204`: on one node at once, on all within seconds |
 //! | `POST /v1/buckets` | [`ClaimBucket`] | [`Claimed`], or `409` when the name is another account's |
 //! | `GET /v1/buckets/{bucket}` | – | [`Bucket`] |
 //! | `DELETE /v1/buckets/{bucket}?claim={claim}` | – | `204`; idempotent; a later claim is left alone |
@@ -22,7 +26,9 @@
 //! | `GET /v1/status` | – | [`Status`] |
 
 use crate::{
-    AccessKeyId, AccountId, Az, CellId, ClaimId, Epoch, NodeId, Timestamp, api::cell::NodeStorage, routing::Versioned,
+    AccessKeyId, AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, NodeId, Timestamp,
+    api::cell::{NodeLoad, NodeStorage, Quarantined},
+    routing::Versioned,
 };
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -37,6 +43,9 @@ pub struct CreateAccount {
     pub name: String,
     /// Unique in the fleet, up to 254 characters, with one `@`.
     pub email: String,
+    /// What is not set is the default of its cell.
+    #[serde(default)]
+    pub limits: AccountLimits,
 }
 
 /// A new account with its first key.
@@ -61,6 +70,12 @@ pub struct Account {
     pub epoch: Epoch,
     pub state: AccountState,
     pub created_at: Timestamp,
+    /// What was set; the rest is the default of its cell.
+    #[serde(default)]
+    pub limits: AccountLimits,
+    /// The cell has them.
+    #[serde(default)]
+    pub limits_in_force: bool,
 }
 
 /// ```text
@@ -164,6 +179,14 @@ pub struct CellStorage {
     pub nodes: Vec<CellNodeStorage>,
 }
 
+/// What one node refuses because it ended processes, or why it does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeQuarantine {
+    pub node: NodeId,
+    pub refused: Vec<Quarantined>,
+    pub unreachable: Option<String>,
+}
+
 /// One node's answer, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellNodeStorage {
@@ -172,6 +195,20 @@ pub struct CellNodeStorage {
     pub unreachable: Option<String>,
     /// Its disk takes much longer than those of most nodes of the cell: for what.
     pub slow: Vec<String>,
+}
+
+/// What a cell's nodes execute, and who waits and is refused there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellLoad {
+    pub nodes: Vec<CellNodeLoad>,
+}
+
+/// One node's answer, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellNodeLoad {
+    pub node: NodeId,
+    pub load: Option<NodeLoad>,
+    pub unreachable: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

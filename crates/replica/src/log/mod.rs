@@ -156,6 +156,11 @@ impl LogStore {
         self.inner.appended.load(Ordering::Relaxed)
     }
 
+    /// Waits until all that was written is on stable storage.
+    pub async fn settle(&self) -> io::Result<()> {
+        self.synced(|_| Ok(())).await
+    }
+
     /// Writes and waits until that write is on stable storage.
     async fn synced(&self, write: impl FnOnce(&mut RaftLog<LogTypes>) -> io::Result<()>) -> io::Result<()> {
         let (done, wait) = oneshot::channel();

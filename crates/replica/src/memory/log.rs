@@ -79,6 +79,12 @@ impl MemoryLog {
         self.inner.appended.load(Ordering::Relaxed)
     }
 
+    pub async fn settle(&self) -> io::Result<()> {
+        let (done, wait) = oneshot::channel();
+        self.write(Vec::new(), Some(Synced::Waiter(done)));
+        wait.await.map_err(|_| io::Error::other("the log's sync failed"))
+    }
+
     /// One sync after the other, each for all who wait when it begins.
     async fn sync(self, tasks: Tasks) {
         let stopping = tasks.stopping();

@@ -25,5 +25,6 @@ pub(crate) mod path {
     pub const SNAPSHOT: &str = "/raft/snapshot";
     pub const READ_INDEX: &str = "/raft/read-index";
     pub const PROPOSE: &str = "/raft/propose";
+    pub const PACE: &str = "/raft/pace";
     pub const TRANSFER_LEADER: &str = "/raft/transfer-leader";
 }

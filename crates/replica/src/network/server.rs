@@ -7,6 +7,7 @@ use super::{TO, path, wire};
 use crate::{
     identity,
     limits::{FORWARD_DEFAULT, PEER_BODY_BYTES_MAX},
+    pace::Paces,
     propose::Leading,
     snapshot::{self, Checkpoints},
     types::Raft,
@@ -49,6 +50,7 @@ pub(crate) struct Served {
     pub raft: Raft,
     pub leading: Leading,
     pub checkpoints: Arc<Checkpoints>,
+    pub paces: Arc<Paces>,
     /// A peer called for an earlier life of this node, whose data are gone.
     pub called_for_earlier_life: AtomicBool,
 }
@@ -81,6 +83,7 @@ pub(crate) fn router(served: Arc<Served>, token: Option<Token>) -> Router {
         .route(path::READ_INDEX, post(read_index))
         .route(path::PROPOSE, post(propose))
         .route(path::TRANSFER_LEADER, post(transfer_leader))
+        .route(path::PACE, post(pace))
         .route_layer(middleware::from_fn_with_state(Arc::clone(&served), meant_for_this_node))
         .route(path::IDENTITY, post(identity))
         .with_state(served);
@@ -122,6 +125,11 @@ async fn pre_vote(State(node): Node, request: Request) -> Result<Bytes, Refused>
 
 async fn transfer_leader(State(node): Node, request: Request) -> Result<Bytes, Refused> {
     answer(request, |question| async move { node.raft.handle_transfer_leader(question).await }).await
+}
+
+/// How fast this node is, and finds its peers.
+async fn pace(State(node): Node) -> Result<Bytes, Refused> {
+    wire::encode(&node.paces.report(node.node)).map_err(unavailable)
 }
 
 /// The position a reader must have applied, confirmed by a majority after this call came in. Only of the leader.

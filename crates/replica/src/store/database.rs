@@ -4,7 +4,10 @@
 
 use super::{AppliedState, engine::Make, files::Doomed};
 use crate::{
-    limits::{BLOB_BYTES_MIN, MEMTABLE_BYTES_MAX, OPEN_FILES_MAX, STATE_WAL_BYTES_MAX},
+    limits::{
+        BACKGROUND_BYTES_PER_SECOND, BACKGROUND_REFILL, BLOB_BYTES_MIN, MEMTABLE_BYTES_MAX, OPEN_FILES_MAX,
+        STATE_WAL_BYTES_MAX,
+    },
     machine::{Cursor, Family, Reader, StoreError},
     types::{LogId, StoredMembership},
     version::BASE,
@@ -196,6 +199,8 @@ fn database_options() -> Options {
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
+    // Flushes before compactions; writes of requests are not touched.
+    options.set_ratelimiter(BACKGROUND_BYTES_PER_SECOND, BACKGROUND_REFILL.as_micros() as i64, 10);
     options.set_keep_log_file_num(4);
     options.set_max_log_file_size(8 << 20);
     options

@@ -2,6 +2,7 @@
 
 use crate::cluster::{Cluster, deadline, now, put, value};
 use bulkhead_model::NodeId;
+use bulkhead_replica::ProposeError;
 use std::time::Duration;
 
 /// No request may cost this much for a member that it does not need.
@@ -43,5 +44,21 @@ async fn a_leader_that_hangs_costs_readers_an_election_and_no_more() {
         survivor.replica.propose(put("k", "w"), deadline()).await.expect("a leader is there");
         assert!(begun.elapsed() < MUCH, "{:?}", begun.elapsed());
     }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_was_sent_to_a_leader_that_hangs_ends_with_the_election() {
+    let mut cluster = Cluster::formed(u64::MAX).await;
+    let leader = cluster.leader().await;
+    let (_down, _silent) = cluster.hang(leader).await;
+    let (begun, survivor) = (now(), cluster.node(leader.0 % 3 + 1));
+    // When the next leader is known before it is sent, it is executed there.
+    let outcome = survivor.replica.propose(put("k", "v"), deadline()).await;
+    assert!(matches!(outcome, Ok(_) | Err(ProposeError::Unknown(_))), "{outcome:?}");
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    survivor.replica.propose(put("k", "w"), deadline()).await.expect("a leader is there");
+    let view = survivor.replica.view(deadline()).await.expect("a leader is there");
+    assert_eq!(value(&view, "k"), Some("w".into()));
     cluster.stop().await;
 }

@@ -38,7 +38,8 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 pub type Connector = HttpsConnector<HttpConnector>;
 
 /// Pooled connections for bodies of another type than [`Body`]; [`Client`] has one of its own. Adds `Host` only when it is absent.
-pub fn pool<B>(tls: Option<rustls::ClientConfig>) -> legacy::Client<Connector, B>
+/// A connection buffers at most `buffer_bytes_max`, where it matters how much lies there for whoever does not take it.
+pub fn pool<B>(tls: Option<rustls::ClientConfig>, buffer_bytes_max: Option<usize>) -> legacy::Client<Connector, B>
 where
     B: http_body::Body<Data: Send> + Send,
 {
@@ -51,11 +52,15 @@ where
         .https_or_http()
         .enable_http1()
         .wrap_connector(tcp);
-    legacy::Client::builder(TokioExecutor::new())
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    builder
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(limits::POOL_IDLE_PATIENCE)
-        .pool_max_idle_per_host(limits::POOL_IDLE_MAX)
-        .build(connector)
+        .pool_max_idle_per_host(limits::POOL_IDLE_MAX);
+    if let Some(bytes) = buffer_bytes_max {
+        builder.http1_max_buf_size(bytes);
+    }
+    builder.build(connector)
 }
 
 /// A client of our own processes. Cheap to clone; clones share the pool.
@@ -70,7 +75,7 @@ impl Client {
     /// Presents `token` on every call; speaks TLS when `tls` is given.
     pub fn new(token: Option<&Token>, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        Self { carrier: Carrier::Pool(Box::new(pool(tls))), authorization: token.map(Token::header), scheme }
+        Self { carrier: Carrier::Pool(Box::new(pool(tls, None))), authorization: token.map(Token::header), scheme }
     }
 
     /// Presents `token` on every call; `transport` carries the calls, with no network in between.

@@ -1,6 +1,6 @@
 //! The body of a request as handlers see it: bounded waiting, and a record of how far it was read.
 
-use super::guard::Patience;
+use super::{guard::Patience, pace::Pace};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
@@ -19,6 +19,8 @@ use std::{
 pub enum BodyError {
     #[error("the client sent nothing for {} s", .0.as_secs())]
     Stalled(Duration),
+    #[error("the client sends too slowly")]
+    TooSlow,
     #[error("the body could not be read: {0}")]
     Broken(#[from] hyper::Error),
 }
@@ -52,12 +54,13 @@ pub struct RequestBody {
     mark: Mark,
     limit: Duration,
     patience: Patience,
+    pace: Pace,
 }
 
 impl RequestBody {
-    pub(super) fn new(incoming: Incoming, stall: Duration) -> Self {
+    pub(super) fn new(incoming: Incoming, stall: Duration, pace: Pace) -> Self {
         let mark = Mark(Arc::new(AtomicU8::new(if incoming.is_end_stream() { ENDED } else { 0 })));
-        Self { incoming, mark, limit: stall, patience: Patience::new(stall) }
+        Self { incoming, mark, limit: stall, patience: Patience::new(stall), pace }
     }
 
     pub(super) fn mark(&self) -> Mark {
@@ -80,9 +83,16 @@ impl Body for RequestBody {
                 if frame.is_none() || this.incoming.is_end_stream() {
                     this.mark.add(ENDED);
                 }
+                let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+                if this.pace.moved(bytes) && !this.mark.has_ended() {
+                    return Poll::Ready(Some(Err(BodyError::TooSlow)));
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Broken)))
             }
-            Poll::Pending => this.patience.poll_expired(cx).map(|()| Some(Err(BodyError::Stalled(this.limit)))),
+            Poll::Pending => {
+                this.pace.waits();
+                this.patience.poll_expired(cx).map(|()| Some(Err(BodyError::Stalled(this.limit))))
+            }
         }
     }
 

@@ -3,8 +3,8 @@
 //! Decides when an answer must end the connection: hyper alone would keep it open after an early answer to a request with
 //! `Expect: 100-continue`, and a client that still waits for the `100` would take the next answer for it.
 
-use super::{Boxed, Handler, Options, Peer, RequestBody, body::Mark, guard::Guard};
-use crate::limits;
+use super::{Boxed, Handler, Options, Peer, RequestBody, body::Mark, guard::Guard, pace::Pace};
+use crate::{env::Clock, limits};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -32,8 +32,14 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 /// Serves one connection until it ends or, after `stop`, until its request in flight has ended.
-pub(super) async fn run<S, B>(stream: TcpStream, peer: Peer, handler: S, options: &Options, stop: &CancellationToken)
-where
+pub(super) async fn run<S, B>(
+    stream: TcpStream,
+    peer: Peer,
+    handler: S,
+    options: &Options,
+    clock: &Clock,
+    stop: &CancellationToken,
+) where
     S: Handler<B>,
     B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
 {
@@ -42,27 +48,29 @@ where
         return;
     }
     let Some(tls) = &options.tls else {
-        return serve(stream, peer, handler, options, stop).await;
+        return serve(stream, peer, handler, options, clock, stop).await;
     };
     match timeout(limits::HANDSHAKE_PATIENCE, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
-        Ok(Ok(stream)) => serve(stream, peer, handler, options, stop).await,
+        Ok(Ok(stream)) => serve(stream, peer, handler, options, clock, stop).await,
         Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
         Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
     }
 }
 
-async fn serve<IO, S, B>(io: IO, peer: Peer, handler: S, options: &Options, stop: &CancellationToken)
+async fn serve<IO, S, B>(io: IO, peer: Peer, handler: S, options: &Options, clock: &Clock, stop: &CancellationToken)
 where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Handler<B>,
     B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
 {
-    let guard = Guard::new(io, options.head_patience, options.stall_patience);
+    let pace = Pace::new(clock.clone(), options.slow_grace, options.bytes_per_second_min);
+    let guard = Guard::new(io, options.head_patience, options.stall_patience, pace.clone());
     let service = PerConnection {
         handler,
         answers: PhantomData,
         peer,
         stall: options.stall_patience,
+        pace,
         ambiguous: guard.ambiguous(),
     };
     let mut connection = http1::Builder::new()
@@ -105,6 +113,8 @@ struct PerConnection<S, B> {
     answers: PhantomData<fn() -> B>,
     peer: Peer,
     stall: Duration,
+    /// How a body begins.
+    pace: Pace,
     ambiguous: Arc<AtomicBool>,
 }
 
@@ -122,7 +132,7 @@ where
             return Box::pin(std::future::ready(Ok(refusal())));
         }
         let expects = expects_continue(&request);
-        let mut request = request.map(|incoming| RequestBody::new(incoming, self.stall));
+        let mut request = request.map(|incoming| RequestBody::new(incoming, self.stall, self.pace.clone()));
         request.extensions_mut().insert(self.peer);
         let mark = request.body().mark();
         let answer = self.handler.clone().oneshot(request);

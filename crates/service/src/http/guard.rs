@@ -2,7 +2,7 @@
 //!
 //! Also feeds [`Framing`], so that the server refuses requests whose end is ambiguous.
 
-use super::framing::Framing;
+use super::{framing::Framing, pace::Pace};
 use crate::limits;
 use std::{
     future::Future as _,
@@ -28,16 +28,19 @@ pub(super) struct Guard<IO> {
     ambiguous: Arc<AtomicBool>,
     head: Patience,
     stall: Patience,
+    /// Of the answers.
+    pace: Pace,
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin> Guard<IO> {
-    pub(super) fn new(io: IO, head: Duration, stall: Duration) -> Self {
+    pub(super) fn new(io: IO, head: Duration, stall: Duration, pace: Pace) -> Self {
         Self {
             io,
             framing: Framing::new(),
             ambiguous: Arc::default(),
             head: Patience::new(head),
             stall: Patience::new(stall),
+            pace,
         }
     }
 
@@ -95,7 +98,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.stall.watch(cx, written)
+        this.watch_write(cx, written)
     }
 
     fn poll_write_vectored(
@@ -105,7 +108,7 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
     ) -> Poll<std::io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, bytes);
-        this.stall.watch(cx, written)
+        this.watch_write(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -120,6 +123,26 @@ impl<IO: AsyncWrite + Unpin> AsyncWrite for Guard<IO> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+    }
+}
+
+impl<IO> Guard<IO> {
+    /// Cuts off a client that does not read, or reads too slowly.
+    fn watch_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<std::io::Result<usize>>,
+    ) -> Poll<std::io::Result<usize>> {
+        match &written {
+            Poll::Ready(Ok(bytes)) => {
+                if self.pace.moved(*bytes) {
+                    return Poll::Ready(Err(Error::new(ErrorKind::TimedOut, "the client reads too slowly")));
+                }
+            }
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.pace.waits(),
+        }
+        self.stall.watch(cx, written)
     }
 }
 

@@ -7,6 +7,8 @@ mod body;
 mod connection;
 mod framing;
 mod guard;
+mod pace;
+mod sources;
 
 pub use body::{BodyError, RequestBody};
 
@@ -14,6 +16,7 @@ use crate::{Env, limits};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use sources::Sources;
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -32,9 +35,14 @@ pub struct Options {
     /// For logs and metrics: `s3`, `admin`, `peer`, `api`.
     pub name: &'static str,
     pub connections_max: usize,
+    /// Connections of one source address; the next is closed as soon as it is accepted.
+    pub connections_per_source_max: usize,
     pub head_patience: Duration,
     pub idle_patience: Duration,
     pub stall_patience: Duration,
+    /// How far a client may fall behind the least pace, both ways, in the time that is spent waiting for it.
+    pub slow_grace: Duration,
+    pub bytes_per_second_min: u64,
     pub drain_patience: Duration,
     /// Speak TLS with this configuration.
     pub tls: Option<Arc<rustls::ServerConfig>>,
@@ -46,9 +54,13 @@ impl Options {
         Self {
             name,
             connections_max: limits::CONNECTIONS_MAX,
+            // Among our own processes one source may well be the only one: a listener for outsiders sets less.
+            connections_per_source_max: limits::CONNECTIONS_MAX,
             head_patience: limits::HEAD_PATIENCE,
             idle_patience: limits::IDLE_PATIENCE,
             stall_patience: limits::STALL_PATIENCE,
+            slow_grace: limits::SLOW_GRACE,
+            bytes_per_second_min: limits::BYTES_PER_SECOND_MIN,
             drain_patience: limits::DRAIN_PATIENCE,
             tls: None,
         }
@@ -122,6 +134,7 @@ where
     let accepting = Accepting {
         env: env.clone(),
         slots: Arc::new(Semaphore::new(options.connections_max)),
+        sources: Sources::new(options.connections_per_source_max),
         options: Arc::new(options),
         stop: running.stop.clone(),
         connections: running.connections.clone(),
@@ -130,9 +143,29 @@ where
     Ok(running)
 }
 
+/// Counts a connection as long as it is open, also when what serves it panics.
+struct Counted(metrics::Gauge);
+
+impl Counted {
+    fn new(open: metrics::Gauge) -> Self {
+        open.increment(1);
+        Self(open)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+        if std::thread::panicking() {
+            metrics::counter!("connection_panics_total").increment(1);
+        }
+    }
+}
+
 struct Accepting {
     env: Env,
     slots: Arc<Semaphore>,
+    sources: Sources,
     options: Arc<Options>,
     stop: CancellationToken,
     connections: TaskTracker,
@@ -145,14 +178,19 @@ impl Accepting {
         B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
     {
         let open = metrics::gauge!("connections", "server" => self.options.name);
+        let refused = metrics::counter!("connections_refused", "server" => self.options.name);
         while let Some((stream, peer, slot)) = self.next(&listener).await {
+            let Some(source) = self.sources.enter(peer.ip()) else {
+                refused.increment(1);
+                continue;
+            };
             let (options, stop, handler, open) =
                 (Arc::clone(&self.options), self.stop.clone(), handler.clone(), open.clone());
+            let clock = self.env.clock.clone();
             let connection = async move {
-                open.increment(1);
-                connection::run(stream, Peer(peer), handler, &options, &stop).await;
-                open.decrement(1);
-                drop(slot);
+                let counted = Counted::new(open);
+                connection::run(stream, Peer(peer), handler, &options, &clock, &stop).await;
+                drop((counted, slot, source));
             };
             self.env.tasks.spawn("connection", self.connections.track_future(connection));
         }

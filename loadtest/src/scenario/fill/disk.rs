@@ -125,7 +125,12 @@ mod tests {
 
     #[test]
     fn a_refusal_must_say_that_the_disk_is_full() {
-        let refusal = |message: &str| Refusal { status: 503, code: "SlowDown".into(), message: message.into() };
+        let refusal = |message: &str| Refusal {
+            status: 503,
+            code: "SlowDown".into(),
+            message: message.into(),
+            retry_after: None,
+        };
         assert!(says_full(&refusal("The cell's disks are full.")));
         assert!(!says_full(&refusal("Please reduce your request rate.")));
     }

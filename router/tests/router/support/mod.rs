@@ -2,11 +2,13 @@
 
 mod control_plane;
 mod node;
+mod raw;
 
 pub use control_plane::ControlPlane;
 pub use node::{Act, FakeNode, Seen};
+pub use raw::{Babble, RawNode};
 
-use bulkhead_model::{AccountId, Epoch, NodeId, RoutingTable, routing::Home, routing::NodeRoute};
+use bulkhead_model::{AccountId, CellId, Epoch, NodeId, RoutingTable, routing::Home, routing::NodeRoute};
 use bulkhead_router::{Started, config::Config, start};
 use bulkhead_service::{
     Env,
@@ -29,6 +31,7 @@ use tokio::{
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+pub const OTHER_KEY: &str = "AKIAOTHEROTHEROTHER0";
 
 pub fn any() -> SocketAddr {
     "127.0.0.1:0".parse().expect("an address")
@@ -54,6 +57,20 @@ pub fn table(version: u64, home: (&str, u64), cells: &[(&str, &[&FakeNode])]) ->
         table.cells.insert(cell.parse().expect("a label"), routes.collect());
     }
     table
+}
+
+/// Adds a second account with [`OTHER_KEY`], at a cell whose nodes are at `nodes`.
+pub fn add_cell(table: &mut RoutingTable, cell: &str, nodes: &[SocketAddr]) {
+    let (id, account) =
+        (cell.parse::<CellId>().expect("a label"), AccountId::new(AccountId::FIRST + 1).expect("in range"));
+    table.accounts.insert(account, Home { cell: id.clone(), epoch: Epoch(1) });
+    table.keys.insert(OTHER_KEY.parse().expect("a key id"), account);
+    let routes = nodes.iter().zip(1..).map(|(address, id)| NodeRoute {
+        node: NodeId(id),
+        az: format!("az-{id}").parse().expect("a label"),
+        s3: *address,
+    });
+    table.cells.insert(id, routes.collect());
 }
 
 /// A router between clients and fakes.
@@ -104,6 +121,7 @@ pub async fn router(dir: &Path, control_plane: SocketAddr) -> Started {
         control_plane: vec![control_plane],
         control_plane_token_file: token,
         domains: vec!["localhost".into()],
+        connections_per_source_max: bulkhead_router::limits::CONNECTIONS_PER_SOURCE_MAX,
         telemetry: Default::default(),
         tls: None,
     };
@@ -114,9 +132,14 @@ pub async fn router(dir: &Path, control_plane: SocketAddr) -> Started {
 
 /// Sends a request signed (as far as a router can see) by [`KEY`].
 pub async fn send(to: SocketAddr, method: Method, target: &str, body: Body) -> Response<Bytes> {
+    send_as(KEY, to, method, target, body).await
+}
+
+/// Sends a request signed (as far as a router can see) by `key`.
+pub async fn send_as(key: &str, to: SocketAddr, method: Method, target: &str, body: Body) -> Response<Bytes> {
     let client = Client::new(None, None);
     let mut request = client.request(method, to, target, body).expect("a target");
-    let authorization = format!("AWS4-HMAC-SHA256 Credential={KEY}/20261120/us-east-1/s3/aws4_request, Signature=0");
+    let authorization = format!("AWS4-HMAC-SHA256 Credential={key}/20261120/us-east-1/s3/aws4_request, Signature=0");
     request.headers_mut().insert(header::AUTHORIZATION, authorization.parse().expect("a header value"));
     client.call(request, PATIENCE, 64 << 20).await.expect("an answer")
 }

@@ -60,6 +60,8 @@ struct State {
     script: VecDeque<Act>,
     otherwise: Option<Act>,
     seen: Vec<Seen>,
+    /// Not even probes are answered.
+    is_dead_silent: bool,
 }
 
 pub struct FakeNode {
@@ -91,6 +93,12 @@ impl FakeNode {
         self.state.lock().otherwise = Some(act);
     }
 
+    /// Answers nothing from now on, not even a probe.
+    pub fn fall_silent(&self) {
+        self.otherwise(Act::Wait(Arc::new(Semaphore::new(0))));
+        self.state.lock().is_dead_silent = true;
+    }
+
     pub fn seen(&self) -> Vec<Seen> {
         self.state.lock().seen.clone()
     }
@@ -103,6 +111,13 @@ impl FakeNode {
 
 async fn handle(state: Arc<Mutex<State>>, request: Request<RequestBody>) -> Result<Response<Full<Bytes>>, Error> {
     let (head, body) = request.into_parts();
+    if !head.headers.contains_key(headers::ACCOUNT) {
+        // A probe. Its answer says nothing but that there is one.
+        if state.lock().is_dead_silent {
+            std::future::pending::<()>().await;
+        }
+        return Ok(answer(StatusCode::FORBIDDEN, Bytes::new()));
+    }
     let (act, index) = {
         let mut state = state.lock();
         state.seen.push(Seen { method: head.method, target: head.uri.to_string(), headers: head.headers, bytes: 0 });

@@ -3,9 +3,12 @@
 use super::*;
 use crate::{
     limits::KEYS_PER_ACCOUNT_MAX,
-    meta::{command::CapacityDimension, record::Credential},
+    meta::{
+        command::CapacityDimension,
+        record::{Credential, LimitsRecord},
+    },
 };
-use bulkhead_model::AccessKeyId;
+use bulkhead_model::{AccessKeyId, AccountLimits};
 
 fn key(n: u64) -> AccessKeyId {
     format!("K{n:019}").parse().expect("twenty characters")
@@ -93,4 +96,23 @@ fn a_command_routed_under_another_epoch_does_nothing() {
     let routed = Some((account(1), Epoch(1)));
     let envelope = Envelope { time: world.time, request: None, routed, command: create_bucket("b", 1, 1) };
     assert!(world.apply(&envelope).is_ok());
+}
+
+#[test]
+fn limits_hold_for_an_account_that_is_here_and_the_latest_change_wins() {
+    let mut world = World::new();
+    let put = |n: u64, version: u64, writes: u64| {
+        let limits = AccountLimits { write_requests: Some(writes), ..AccountLimits::default() };
+        Command::PutLimits { account: account(n), limits: LimitsRecord { limits, version } }
+    };
+    let writes = |world: &World| world.view().account_limits(account(1)).expect("memory").limits.write_requests;
+    world.must(put_account(1, 1));
+    world.must(put(1, 2, 60));
+    world.must(put(1, 1, 50));
+    assert_eq!(writes(&world), Some(60), "an older change that comes late changes nothing");
+    world.must(put_account(1, 2));
+    assert_eq!(writes(&world), Some(60), "an account that is put again keeps its limits");
+    world.must(Command::DeleteAccount { account: account(1) });
+    assert_eq!(world.refused(put(1, 3, 70)), Refusal::NoSuchAccount);
+    assert_eq!(writes(&world), None);
 }
