@@ -159,7 +159,9 @@ impl Weather {
             Self::Network => (network(rng), 3_000, 6_000),
             Self::Disks => (any(&[disks, disks, disks, rot, rot, crash, network]), 2_000, 5_000),
             Self::Cuts => (any(&[cut, cut, cut, slow, slow, crash, network]), 1_500, 4_000),
-            Self::Votes => (any(&[|_| Fault::Coup, |_| Fault::Coup, vote_cut, slow, hand_over]), 3_000, 9_000),
+            Self::Votes => {
+                (any(&[|_| Fault::Coup, |_| Fault::Coup, |_| Fault::Coup, vote_cut, slow, hand_over]), 1_500, 5_000)
+            }
             Self::Members => (any(&[member, member, crash, network, cut]), 3_000, 5_000),
             Self::All => {
                 (any(&[crash, crash, network, network, disks, cut, clock, rot, hand_over, slow]), 3_000, 6_000)

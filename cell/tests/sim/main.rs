@@ -28,8 +28,8 @@ use std::{
     process::{Child, Command, ExitCode, Stdio},
 };
 
-/// Seeds of the test: these many from 1 on, three of each day of the year.
-const FIXED: u64 = 48;
+/// Seeds of the test: these many from 1 on, six of each day of the year.
+const FIXED: u64 = 96;
 /// Seeds that run at a time.
 const AT_ONCE: u64 = 2;
 
