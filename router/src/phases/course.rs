@@ -26,7 +26,7 @@ use crate::{
 };
 use bulkhead_model::NodeId;
 use futures::future::{Either, select};
-use http::Method;
+use http::{Method, StatusCode};
 use std::{pin::pin, sync::Arc};
 use tokio::time::{Instant, timeout};
 
@@ -77,7 +77,14 @@ impl Course {
             let failed = match outcome {
                 Ok(answer) => {
                     cx.node = Some(answer.held.in_flight.route.node);
-                    return Ok(answer);
+                    let turned_away =
+                        matches!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN);
+                    // Turned away at the door, the repetition says nothing of the try before it.
+                    return if turned_away && self.may_have_changed(cx) {
+                        Err(Fault::OutcomeUnknown)
+                    } else {
+                        Ok(answer)
+                    };
                 }
                 Err(failed) => failed,
             };
@@ -141,7 +148,10 @@ impl Course {
         let second = pin!(template.attempt(&router.upstreams, cell, beside, rest));
         let outcome = match timeout(rest, select(first, second)).await {
             Ok(Either::Left((outcome, second))) => match self.settle(router, cell, &node, started, template, outcome) {
-                Ok(answer) => Ok(answer),
+                Ok(answer) => {
+                    self.outcome_open = true;
+                    Ok(answer)
+                }
                 Err(failed) => {
                     // What it holds of its node is not held while the other is waited for.
                     drop(failed);
@@ -154,6 +164,7 @@ impl Course {
                     Ok(answer) => {
                         // What is given up here took this long at least.
                         self.observe(router, cell, &node, started, template);
+                        self.outcome_open = true;
                         Ok(answer)
                     }
                     Err(failed) => {
@@ -311,10 +322,14 @@ impl Course {
         }
     }
 
+    /// Whether a try without an answer may have changed something.
+    fn may_have_changed(&self, cx: &RequestCx) -> bool {
+        self.outcome_open && !matches!(cx.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
     /// The last word, when there is no further try: the cell's own if it has one and it is true of the whole request.
     fn surrender(&self, failed: Failed, cx: &RequestCx) -> Result<Answer, Fault> {
-        let changes = !matches!(cx.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        if self.outcome_open && changes {
+        if self.may_have_changed(cx) {
             return Err(Fault::OutcomeUnknown);
         }
         match (failed.failure, failed.answer) {

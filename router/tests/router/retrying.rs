@@ -43,6 +43,22 @@ async fn a_small_write_whose_connection_is_lost_is_sent_again_under_the_same_id(
 }
 
 #[tokio::test]
+async fn a_repetition_that_is_turned_away_does_not_say_that_nothing_was_done() {
+    for (method, refusal, expected) in [
+        (Method::PUT, StatusCode::SERVICE_UNAVAILABLE, StatusCode::INTERNAL_SERVER_ERROR),
+        (Method::PUT, StatusCode::FORBIDDEN, StatusCode::INTERNAL_SERVER_ERROR),
+        (Method::PUT, StatusCode::PRECONDITION_FAILED, StatusCode::PRECONDITION_FAILED),
+        (Method::GET, StatusCode::SERVICE_UNAVAILABLE, StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let fleet = Fleet::start(1).await;
+        fleet.nodes[0].otherwise(Act::Refuse(refusal));
+        assert_eq!(fleet.send(method.clone(), "/bucket/k", SMALL).await.status(), refusal, "the first try is refused");
+        fleet.all_next(&Act::HangUpMidway);
+        assert_eq!(fleet.send(method, "/bucket/k", SMALL).await.status(), expected, "the first try is lost");
+    }
+}
+
+#[tokio::test]
 async fn what_two_nodes_have_lost_is_given_to_no_third() {
     for (method, expected) in
         [(Method::PUT, StatusCode::INTERNAL_SERVER_ERROR), (Method::GET, StatusCode::SERVICE_UNAVAILABLE)]
