@@ -148,6 +148,24 @@ async fn a_node_that_falls_silent_costs_a_request_a_second_try_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_refusal_beside_a_silent_node_does_not_say_that_nothing_was_done() {
+    let fleet = Fleet::start(2).await;
+    fleet.nodes[0].fall_silent();
+    fleet.nodes[1].otherwise(Act::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+    let met = async {
+        loop {
+            let status = fleet.send(Method::PUT, "/bucket/k", "hello").await.status();
+            if !fleet.nodes[0].seen().is_empty() {
+                return status;
+            }
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "only one node was asked, and refused");
+        }
+    };
+    let status = timeout(PATIENCE, met).await.expect("the silent node is asked soon");
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR, "the silent node may have done it");
+}
+
+#[tokio::test]
 async fn a_large_upload_leaves_a_node_that_does_not_ask_for_its_body() {
     let fleet = Fleet::start(2).await;
     let permits = Arc::new(Semaphore::new(0));
