@@ -86,8 +86,8 @@ pub const OBJECT_CLIENTS: usize = 4;
 pub const OBJECT_PATIENCE: Duration = Duration::from_secs(90);
 /// How long a node whose index was damaged is watched before it is replaced.
 pub const DAMAGED_WATCH: Duration = Duration::from_secs(20);
-/// What must stay free on the disk below a run.
-pub const MACHINE_FREE_BYTES_MIN: u64 = 20 << 30;
+/// What must stay free on the disk below a run: logs, checkpoints and preallocated extents of two cells, and as much again for others.
+pub const MACHINE_FREE_BYTES_MIN: u64 = 4 << 30;
 /// Between two operations of a client whose latency is looked at: its garbage must fit a disk.
 pub const CLIENT_PAUSE: Duration = Duration::from_millis(150);
 /// So many clear refusals in a row, to each client, mean that something is full; so many writes in a row that it is not any more.
