@@ -14,7 +14,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench neighbours overload gray drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
+.PHONY: help up down test verify terraform fix bench neighbours overload gray drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -28,15 +28,20 @@ down: ## stop what `make up` started; the data stays in DATA
 test: verify build ## everything CI runs: verify, unit tests, integration tests with real processes and clients
 	cargo test --workspace
 
-verify: needs ## formatting, lints, documentation, licences; writes nothing to the tree
+verify: needs ## formatting, lints, documentation, licences, Terraform; writes nothing to the tree
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	@.ci/deny
+	@.ci/terraform
+
+terraform: ## format, validate and test the Terraform modules with every call of AWS mocked; part of verify
+	@.ci/terraform
 
 fix: ## apply formatting and the lints' suggestions
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
+	@if command -v terraform >/dev/null; then terraform fmt -recursive terraform; fi
 
 bench: build ## PUT and GET per second and latency, through the router and straight to a cell, on a private cluster
 	@for size in 4KiB 1MiB 16MiB; do \

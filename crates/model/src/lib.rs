@@ -8,6 +8,7 @@ pub mod blueprint;
 pub mod hand;
 pub mod headers;
 pub mod ids;
+pub mod machine;
 pub mod names;
 pub mod routing;
 pub mod shard;
