@@ -5,6 +5,7 @@
 pub mod account_limits;
 pub mod api;
 pub mod blueprint;
+pub mod fence;
 pub mod hand;
 pub mod headers;
 pub mod ids;
