@@ -7,7 +7,7 @@ mock_provider "aws" {
 variables {
   cell           = "c1"
   blueprint_file = "environments/example/blueprints/aws-small.json"
-  blueprint_hash = "eda4618696201ddca9824707938dcab166d083f575373a61202c6d7fdb7af7ec"
+  blueprint_hash = "98d0d1accfee74fc8a8ded6abab98baf817ee95cfa008d668fb13605e09f6fda"
   network = {
     vpc_id = "vpc-1"
     region = "eu-west-1"
