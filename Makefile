@@ -58,8 +58,8 @@ gray: build ## a slow node, a sick cell, slow clients, each on a private cluster
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
 	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)
 
-sim: needs ## simulate a whole cell from one seed after the other; a seed that fails is printed (SEEDS=100 FIRST=1)
-	cargo test -p bulkhead-cell --test sim -- seeds --first $(FIRST) --count $(SEEDS)
+sim: needs ## simulate a cell, two routers and their clients, one seed after the other; one that fails is printed (SEEDS=100 FIRST=1)
+	cargo test -p bulkhead-simulation --test sim -- seeds --first $(FIRST) --count $(SEEDS)
 
 crash: build ## kill nodes at random moments and named points, then cut their power, on private clusters; verify every object (ROUNDS=10 SEED=1)
 	@$(LOADTEST) crash --private-cluster --rounds $(ROUNDS) --seed $(SEED)

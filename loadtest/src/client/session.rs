@@ -5,12 +5,10 @@ use super::{
     call::{Answer, Call},
     connection::{Connection, Sent},
     outcome::{Lost, Outcome, Refusal},
+    road::{Elsewhere, Road},
     sign::{self, PayloadHash, SigningKey},
 };
-use crate::{
-    clock,
-    limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT},
-};
+use crate::limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT};
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use std::{
@@ -93,6 +91,7 @@ impl Target {
 /// One client. Opens its connection when it is first needed, and again after it was lost.
 pub struct Session {
     target: Arc<Target>,
+    road: Road,
     connection: Option<Connection>,
     signing: SigningKey,
     hash: PayloadHash,
@@ -110,7 +109,14 @@ struct ErrorDocument {
 impl Session {
     /// A session that signs bodies as `hash` says and waits [`REQUEST_TIMEOUT`].
     pub fn new(target: Arc<Target>, hash: PayloadHash) -> Self {
-        Self { target, connection: None, signing: SigningKey::default(), hash, timeout: REQUEST_TIMEOUT }
+        let (road, signing) = (Road::Network, SigningKey::default());
+        Self { target, road, connection: None, signing, hash, timeout: REQUEST_TIMEOUT }
+    }
+
+    /// Takes connections and the time from elsewhere than network and machine.
+    pub fn over(mut self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        self.road = Road::Elsewhere(elsewhere);
+        self
     }
 
     /// Waits at most `timeout` for an answer, and for each piece of its body.
@@ -172,7 +178,8 @@ impl Session {
                 Sent::NotWritten(unsent) => request = unsent,
             }
         }
-        Connection::open(self.target.address)
+        self.road
+            .open(self.target.address)
             .await
             .and_then(async |mut connection| match connection.send(request).await {
                 Sent::Answered(answer) => Outcome::Ok((connection, answer)),
@@ -184,7 +191,8 @@ impl Session {
 
     fn request(&mut self, call: Call<'_>) -> Request<Payload> {
         let target = &self.target;
-        let signed = sign::sign(&call, &target.host, &target.credentials, self.hash, clock::wall(), &mut self.signing);
+        let now = self.road.wall();
+        let signed = sign::sign(&call, &target.host, &target.credentials, self.hash, now, &mut self.signing);
         let query = call.query_string();
         let uri = if query.is_empty() { call.path() } else { format!("{}?{query}", call.path()) };
         let mut request = Request::builder()
