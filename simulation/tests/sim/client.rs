@@ -98,6 +98,7 @@ impl Client {
             Outcome::Unknown(_) => return Ended::Unknown,
             Outcome::Refused(refusal) => refusal,
         };
+        self.wires.note(format_args!("client {} {what}: {refusal}", self.id));
         match (refusal.status, refusal.code.as_str()) {
             (404 | 412, _) => Ended::Refused(refusal),
             // The router found no node, or all said that they did not execute it; or it was broken before it was whole.

@@ -48,7 +48,8 @@ pub enum Fault {
     /// The leader is isolated. The power of the node that then votes for another fails as it has voted, and it comes back to
     /// the old leader's side, cut off from the new one.
     Coup,
-    /// The wall clock jumps by so many milliseconds.
+    /// The wall clock is off by so many milliseconds from now on, and those of the other places are right again: while two of three are
+    /// off, a cell takes the wrong time for the right one.
     Clock(Slot, i64),
     /// The disk of the chunk store fails once. A read fails only where bits rot, as the copy elsewhere may be the last that is whole.
     Disk(Slot, disk::Fault),

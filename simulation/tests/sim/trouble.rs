@@ -69,7 +69,9 @@ impl World {
             Fault::SlowDisk(slot, most) => self.pace(&self.ids_of(slot), Duration::from_millis(most)),
             Fault::SlowDisks(most) => self.pace(&self.ids(), Duration::from_millis(most)),
             Fault::Coup => return self.overthrow(),
-            Fault::Clock(slot, by) => self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].skew_ms = by),
+            Fault::Clock(slot, by) => {
+                self.hosts.iter_mut().for_each(|host| host.skew_ms = if host.slot == slot { by } else { 0 })
+            }
             Fault::Disk(slot, fault) => {
                 let slot = if matches!(fault, disk::Fault::Read(_)) { self.rotten } else { slot };
                 self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].chunk_disk.plan(fault));
