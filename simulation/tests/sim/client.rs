@@ -102,7 +102,7 @@ impl Client {
         match (refusal.status, refusal.code.as_str()) {
             (404 | 412, _) => Ended::Refused(refusal),
             // The router found no node, or all said that they did not execute it; or it was broken before it was whole.
-            (503, _) | (400, "RequestTimeout" | "IncompleteBody") | (403, "RequestTimeTooSkewed") => Ended::Not,
+            (503, _) | (400, "RequestTimeout" | "IncompleteBody") => Ended::Not,
             (500 | 502, _) => Ended::Unknown,
             _ => {
                 self.book.violation(format!("client {} {what}: answered with {refusal}", self.id));
