@@ -47,7 +47,7 @@ impl Node {
             checkpoint_log_bytes: 64 << 20,
             peer_token: None,
         };
-        let machine = Arc::new(Index::new(Capacity { bytes: 1 << 30, objects: 1_000, accounts: 1 }));
+        let machine = Arc::new(Index::new(Capacity::holding(1 << 30, 1_000, 1)));
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh directory");
         let index = IndexHandle::new(replica, env.clone(), NodeId(1));
         let local = LocalConfig { node: NodeId(1), extent_bytes: 1 << 20, chunk_bytes: 64 << 10 };

@@ -89,7 +89,7 @@ fn a_deletion_decides_for_each_object_alone() {
 
 #[test]
 fn a_full_cell_refuses_growth_to_the_byte_and_takes_what_shrinks() {
-    let mut world = World::with(Capacity { bytes: 10, objects: 2, accounts: 2 });
+    let mut world = World::with(Capacity::holding(10, 2, 2));
     let bucket = world.bucket("b", 1);
     let first = world.small(bucket, "a", 1, 10);
     world.must(Command::PutObject(first));
