@@ -6,6 +6,10 @@ ROUNDS ?= 10
 SEEDS ?= 100
 FIRST ?= 1
 SEED ?= 1
+CELL ?= c1
+PROFILE ?= quick
+A ?= .bulkhead
+B ?=
 
 CARGO_TARGET_DIR ?= target
 BIN := $(CARGO_TARGET_DIR)/debug
@@ -14,7 +18,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify terraform fix bench neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table mutants clean needs build
+.PHONY: help up down test verify terraform fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -47,6 +51,12 @@ bench: build ## PUT and GET per second and latency, through the router and strai
 	@for size in 4KiB 1MiB 16MiB; do \
 		$(LOADTEST) bench --private-cluster --sizes $$size --seconds $(SECONDS_PER_POINT) || exit 1; \
 	done
+
+certify: build ## try whether a cell of a private fleet does what its blueprint declares; certificate and report in ./certification (PROFILE=quick|full)
+	@$(LOADTEST) certify --private-cluster --cell $(CELL) --profile $(PROFILE)
+
+compare: build ## the same work by turns on two services: A=.bulkhead (or http://HOST:PORT) B=http://HOST:PORT; keys in COMPARE_A_... and COMPARE_B_...
+	@$(LOADTEST) compare --a $(A) --b $(B) --json compare.json
 
 neighbours: build ## one account does ten times its share on a private cluster; its quiet neighbours must not notice
 	@$(LOADTEST) neighbours --private-cluster --both
