@@ -6,6 +6,10 @@ ROUNDS ?= 10
 SEEDS ?= 100
 FIRST ?= 1
 SEED ?= 1
+CELL ?= c1
+PROFILE ?= quick
+A ?= .bulkhead
+B ?=
 
 CARGO_TARGET_DIR ?= target
 BIN := $(CARGO_TARGET_DIR)/debug
@@ -14,7 +18,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify terraform fix bench neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table fleet mutants clean needs build
+.PHONY: help up down test verify terraform fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table fleet mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -48,6 +52,12 @@ bench: build ## PUT and GET per second and latency, through the router and strai
 		$(LOADTEST) bench --private-cluster --sizes $$size --seconds $(SECONDS_PER_POINT) || exit 1; \
 	done
 
+certify: build ## try whether a cell of a private fleet does what its blueprint declares; certificate and report in ./certification (PROFILE=quick|full)
+	@$(LOADTEST) certify --private-cluster --cell $(CELL) --profile $(PROFILE)
+
+compare: build ## the same work by turns on two services: A=.bulkhead (or http://HOST:PORT) B=http://HOST:PORT; keys in COMPARE_A_... and COMPARE_B_...
+	@$(LOADTEST) compare --a $(A) --b $(B) --json compare.json
+
 neighbours: build ## one account does ten times its share on a private cluster; its quiet neighbours must not notice
 	@$(LOADTEST) neighbours --private-cluster --both
 	@$(LOADTEST) refusal --private-cluster
@@ -63,8 +73,8 @@ gray: build ## a slow node, a sick cell, slow clients, each on a private cluster
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
 	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)
 
-sim: needs ## simulate a whole cell from one seed after the other; a seed that fails is printed (SEEDS=100 FIRST=1)
-	cargo test -p bulkhead-cell --test sim -- seeds --first $(FIRST) --count $(SEEDS)
+sim: needs ## simulate a cell, two routers and their clients, one seed after the other; one that fails is printed (SEEDS=100 FIRST=1)
+	cargo test -p bulkhead-simulation --test sim -- seeds --first $(FIRST) --count $(SEEDS)
 
 crash: build ## kill nodes at random moments and named points, then cut their power, on private clusters; verify every object (ROUNDS=10 SEED=1)
 	@$(LOADTEST) crash --private-cluster --rounds $(ROUNDS) --seed $(SEED)

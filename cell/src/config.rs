@@ -45,6 +45,9 @@ pub struct File {
     pub domains: Vec<String>,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
+    /// The node is there to be broken in drills, whoever uses it. Where it is not, it can be certified while the cell is empty, and no more.
+    #[serde(default)]
+    pub drills: bool,
 }
 
 impl Validate for File {
@@ -77,6 +80,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether drills may break this node.
+    pub fn may_be_drilled(&self) -> bool {
+        self.file.drills || self.blueprint.name == "dev"
+    }
+
     /// Reads the configuration file and every file it names.
     ///
     /// # Errors

@@ -126,6 +126,9 @@ impl LocalStore {
     /// # Errors
     /// [`CopyError`]; the chunk may be durable all the same.
     pub async fn put(&self, chunk: Chunk, deadline: Instant) -> Result<(), CopyError> {
+        if bulkhead_service::drill::faults().drops() {
+            return Ok(());
+        }
         self.store(chunk, None, deadline).await.map(drop)
     }
 

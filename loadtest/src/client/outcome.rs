@@ -22,6 +22,8 @@ pub struct Refusal {
     pub message: String,
     /// Seconds after which the server wants to be asked again, if it says.
     pub retry_after: Option<u64>,
+    /// A Bulkhead says that nothing was done, and nothing will be.
+    pub not_executed: bool,
 }
 
 /// Why an outcome is unknown.
@@ -36,9 +38,9 @@ pub enum Lost {
 }
 
 impl Refusal {
-    /// Whether the request certainly had no effect: the server found fault with it, not with itself.
+    /// Whether the request certainly had no effect: the server found fault with it, not with itself, or says so.
     pub fn certain(&self) -> bool {
-        self.status < 500
+        self.status < 500 || self.not_executed
     }
 
     /// Whether the service asks for fewer requests. What became of this one it does not say.

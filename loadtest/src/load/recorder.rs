@@ -28,7 +28,7 @@ pub enum End {
 #[derive(Debug, Clone, Copy)]
 pub struct When {
     pub phase: usize,
-    /// Since the beginning of the run.
+    /// Since the beginning of the run, in ticks: seconds, where nothing else was asked for.
     pub second: u32,
 }
 

@@ -94,14 +94,14 @@ pub async fn run(overload: &Overload) -> anyhow::Result<()> {
 }
 
 fn phase(percent: f64, scale_of_all: f64, seconds: u64) -> Phase {
-    Phase { name: format!("{percent:.0}%"), lasts: Duration::from_secs(seconds), scale: scale_of_all * percent / 100.0 }
+    Phase::new(format!("{percent:.0}%"), Duration::from_secs(seconds), scale_of_all * percent / 100.0)
 }
 
 /// Offers more and more until the promise is not kept. Answers the most that was done within it, in a second.
 async fn find(engine: &Engine, base: f64, overload: &Overload) -> anyhow::Result<f64> {
     let (mut most, mut offered) = (0.0_f64, overload.from);
     for _ in 0..STEPS_MAX {
-        let step = Phase { name: format!("{offered:.0}/s"), lasts: STEP_SECONDS, scale: offered / base };
+        let step = Phase::new(format!("{offered:.0}/s"), STEP_SECONDS, offered / base);
         let report = engine.run(&[step], |_| {}).await?;
         let Some(seen) = report.phases.first() else { anyhow::bail!("the run had no phase") };
         let (done, p99) = (done(seen), p99_ms(seen));
@@ -209,6 +209,7 @@ mod tests {
             workload: "mixed".into(),
             seed: 1,
             phases,
+            tick_seconds: 1.0,
             seconds: (40..60).map(second).collect(),
             client: ClientFigures::default(),
             wrong: Vec::new(),

@@ -93,6 +93,7 @@ enum Synced {
 impl Callback for Synced {
     fn send(self, result: Result<(), io::Error>) {
         FailPoint::LogSynced.pass();
+        bulkhead_service::drill::faults().flushing();
         match self {
             Self::Consensus(callback) => callback.io_completed(result),
             Self::Waiter(waiter) => {

@@ -1,4 +1,4 @@
-//! One run: machines, clients and trouble, a millisecond at a time, in one thread.
+//! One run: machines, routers, clients and trouble, a millisecond at a time, in one thread.
 //!
 //! ```text
 //!  each millisecond:  faults begin and end ─► messages that are due arrive ─► every machine runs ─► who died is restarted
@@ -6,18 +6,17 @@
 
 use crate::{
     book::{Book, Tally},
-    client::{BUCKET, Client, Ended, account},
+    client::Client,
     entropy::mixed,
     faults::{Fault, SLOTS, Slot, Weather},
-    host::{Host, Up, members},
-    net::{HostId, Wires},
-    recount,
+    host::{Host, Up},
+    net::{Act, CLIENTS, HostId, Message, ROUTERS, Wires, is_node},
+    recount::recount,
     replace::Replacement,
+    router::RouterHost,
     trace::Trace,
     workload,
 };
-use bulkhead_cell::meta::{command::Command, index::Origin, record::Account};
-use bulkhead_model::{ClaimId, Epoch};
 use bulkhead_service::env::Rng;
 use futures::FutureExt as _;
 use std::{sync::Arc, time::Duration};
@@ -25,7 +24,8 @@ use tokio::task::JoinHandle;
 
 /// How long anything may take that must come to an end, milliseconds.
 pub const PATIENCE_MS: u64 = 240_000;
-const CLIENTS: usize = 5;
+const WORKERS: usize = 5;
+const ROUTER_COUNT: usize = 2;
 
 /// What a run came to.
 pub struct Report {
@@ -46,6 +46,7 @@ pub struct Events {
     /// Times that a machine lost its power.
     pub power_cuts: u64,
     pub starts: u64,
+    pub router_starts: u64,
     pub replaced: u64,
     pub terms: u64,
     pub purges: u64,
@@ -60,6 +61,9 @@ pub struct World {
     /// By id, from 1 on. Ids are never used again.
     pub hosts: Vec<Host>,
     host_seed: u64,
+    pub routers: Vec<RouterHost>,
+    /// Routing tables there were.
+    pub tables: u64,
     pub clients: Up,
     pub book: Arc<Book>,
     pub rng: Rng,
@@ -111,6 +115,8 @@ impl World {
             wires,
             hosts: Vec::new(),
             host_seed,
+            routers: Vec::new(),
+            tables: 1,
             clients: Up::bare(0, client_seed),
             book: Arc::default(),
             rng,
@@ -128,6 +134,8 @@ impl World {
         for slot in 1..=SLOTS {
             world.add_host(slot);
         }
+        let router = |at| RouterHost::new(ROUTERS + at, host_seed, world.table());
+        world.routers = (1..=ROUTER_COUNT).map(router).collect();
         world
     }
 
@@ -137,9 +145,10 @@ impl World {
         }
         self.form()?;
         self.furnish()?;
+        (0..self.routers.len()).for_each(|at| self.start_router(at));
         let until = self.now + self.weather.load_ms();
         let workers: Vec<_> =
-            (1..=CLIENTS).map(|id| self.clients.runtime.spawn(workload::work(self.client(id), until))).collect();
+            (1..=WORKERS).map(|id| self.clients.runtime.spawn(workload::work(self.client(id), until))).collect();
         self.plan();
         while self.now < until {
             self.trouble();
@@ -153,15 +162,16 @@ impl World {
         self.settle()?;
         let last = self.clients.runtime.spawn(workload::read_everything(self.client(0)));
         self.wait(last, "the last reader")?;
-        let counted = self.clients.runtime.spawn(recount::recount(self.client(0)));
-        self.wait(counted, "the recount")?;
+        let counted = self.insist("the recount", |parts, deadline| recount(parts, deadline).boxed())?;
+        counted.into_iter().for_each(|what| self.book.violation(what));
         self.same_everywhere()
     }
 
     fn client(&self, id: usize) -> Client {
         let env = bulkhead_service::Env { rng: Rng::from_seed(self.rng.u64()), ..self.clients.env.clone() };
         let think = Duration::from_millis(self.weather.think_ms());
-        Client::new(id, env, self.wires.clone(), Arc::clone(&self.book), think)
+        let routers: Vec<HostId> = self.routers.iter().map(|router| router.id).collect();
+        Client::new(id, env, self.wires.clone(), Arc::clone(&self.book), think, &routers)
     }
 
     /// A new machine, with an id that no other had.
@@ -169,13 +179,7 @@ impl World {
         let id = self.hosts.len() + 1;
         let dir = self.dir.path().join(id.to_string());
         self.hosts.push(Host::new(id, slot, self.host_seed, dir, self.weather.checkpoint_log_bytes()));
-        self.tell_clients();
         id
-    }
-
-    /// Clients learn which nodes there are.
-    pub fn tell_clients(&self) {
-        self.wires.0.lock().nodes = self.ids();
     }
 
     /// Those that are to run.
@@ -195,7 +199,29 @@ impl World {
         }
         self.wires.note(format_args!("node {id} starts"));
         self.events.starts += 1;
+        self.wires.lighten(id);
         host.start(self.now, &self.wires);
+    }
+
+    pub fn start_router(&mut self, at: usize) {
+        let router = &mut self.routers[at];
+        if router.up.is_some() {
+            return;
+        }
+        self.wires.note(format_args!("router {} starts", router.id));
+        self.events.router_starts += 1;
+        self.wires.lighten(router.id);
+        router.start(self.now, &self.wires);
+        self.tell_router(at);
+    }
+
+    /// A machine that is up.
+    fn up(&self, id: HostId) -> Option<&Up> {
+        match id {
+            CLIENTS => Some(&self.clients),
+            id if is_node(id) => self.hosts[id - 1].up.as_ref(),
+            id => self.routers[id - ROUTERS - 1].up.as_ref(),
+        }
     }
 
     /// One millisecond.
@@ -203,14 +229,13 @@ impl World {
         self.now += 1;
         self.wires.0.lock().now = self.now;
         while let Some(message) = self.wires.due() {
-            let to = if message.to == 0 { Some(&self.clients) } else { self.hosts[message.to - 1].up.as_ref() };
-            match (message.act, to) {
-                (crate::net::Act::Begin { start, .. }, Some(up)) => start(up),
-                (crate::net::Act::Begin { refused, .. }, None) => {
+            match (message.act, self.up(message.to)) {
+                (Act::Begin { start, .. }, Some(up)) => start(up),
+                (Act::Begin { refused, .. }, None) => {
                     let (from, to, label) = (message.to, message.from, format!("refused: {}", message.label));
-                    self.wires.send(crate::net::Message { from, to, label, act: crate::net::Act::End(refused) });
+                    self.wires.send(Message { from, to, label, act: Act::End(refused), of: None });
                 }
-                (crate::net::Act::End(end), _) => end(),
+                (Act::End(end), _) => end(),
             }
         }
         for host in &self.hosts {
@@ -218,6 +243,7 @@ impl World {
                 up.run(self.now, host.skew_ms);
             }
         }
+        self.routers.iter().filter_map(|router| router.up.as_ref()).for_each(|up| up.run(self.now, 0));
         self.clients.run(self.now, 0);
         self.supervise();
         self.advance_replacement();
@@ -244,48 +270,6 @@ impl World {
             }
             for _ in 0..50 {
                 self.step();
-            }
-        }
-        Ok(())
-    }
-
-    fn form(&mut self) -> Result<(), String> {
-        self.until("the nodes do not open", |world| {
-            world.hosts.iter().all(|host| host.up.as_ref().is_some_and(|up| up.parts.get().is_some()))
-        })?;
-        let up = self.hosts[0].up.as_ref().ok_or("node 1 is down")?;
-        let parts = up.parts.get().cloned().ok_or("node 1 is not open")?;
-        let formed = up.runtime.spawn(async move { parts.replica.form(&members()).await });
-        self.wait(formed, "the forming")?.map_err(|error| error.to_string())
-    }
-
-    /// An account and a bucket.
-    fn furnish(&mut self) -> Result<(), String> {
-        let record = Account { display_name: "sim".into(), email: "sim@example.org".into(), epoch: Epoch(1) };
-        let bucket = Command::CreateBucket { name: BUCKET.into(), owner: account(), claim: ClaimId(1), location: None };
-        for command in [Command::PutAccount { account: account(), record }, bucket] {
-            let client = self.client(0);
-            let furnished = self.clients.runtime.spawn(async move {
-                loop {
-                    let command = command.clone();
-                    let work = move |cell: bulkhead_cell::ops::Cell, caller: bulkhead_cell::ops::Caller| {
-                        let (origin, command) =
-                            (Origin { request: Some(caller.request), routed: None }, command.clone());
-                        async move {
-                            let outcome = cell.index.execute(origin, command, caller.deadline).await?;
-                            Ok(outcome.is_ok())
-                        }
-                        .boxed()
-                    };
-                    match client.persist("furnish", work).await {
-                        Ended::Done(done) => return done,
-                        Ended::Refused(_) => return false,
-                        Ended::Not | Ended::Unknown => {}
-                    }
-                }
-            });
-            if !self.wait(furnished, "an account or a bucket")? {
-                return Err("an account or a bucket is refused".into());
             }
         }
         Ok(())

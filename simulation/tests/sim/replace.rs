@@ -73,7 +73,7 @@ impl World {
             Action::StopOld => {
                 self.stop(replacement.old, Down::Kill);
                 self.hosts[replacement.old - 1].retired = true;
-                self.tell_clients();
+                self.tell_routers();
             }
             Action::Move(step) => {
                 self.wires.note(format_args!("node {} for {}: {step:?}", replacement.new, replacement.old));

@@ -5,34 +5,40 @@
 use crate::{
     entropy::mixed,
     faults::{SLOTS, Slot},
-    net::{HostId, PORT, Uplink, Wires},
+    line::Door,
+    net::{HostId, Moment, PEER_PORT, S3_PORT, Uplink, Wires, address},
 };
 use bulkhead_cell::{
     chunks::{ChunkStore, LocalConfig, disk::FaultyDisk},
     clock,
     jobs::{Jobs, figures::Figures},
+    limit::{self, Limiter},
     meta::{
         apply::Index,
         bytes::{Bytes, Verdict},
         index::IndexHandle,
+        seal::CellKey,
         ticks,
     },
     names::Names,
     node,
     ops::Cell,
     peer,
+    poison::Poison,
+    s3::{self, Gates},
 };
-use bulkhead_model::{Blueprint, NodeId, Timestamp, api::cell::Member};
+use bulkhead_model::{Blueprint, NodeId, Timestamp, api::cell::Member, routing::NodeRoute};
 use bulkhead_replica::{MemoryDisk, Replica, ReplicaConfig, memory::Counts};
 use bulkhead_service::{
     Env,
     auth::Token,
     client::{Client, Endpoints},
     env::{Clock, Pace, Rng},
+    http,
 };
 use std::{
+    convert::Infallible,
     fs,
-    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -41,8 +47,13 @@ use tokio::{
     runtime::Runtime,
     time::{Instant, sleep_until},
 };
+use tower::ServiceExt as _;
+
 const SCRUB_FILE: &str = "scrub.json";
 const BLUEPRINT: &str = include_str!("../../../blueprints/dev.toml");
+/// What the cell is called, and the region that signatures name.
+pub const CELL: &str = "c1";
+pub const REGION: &str = "us-east-1";
 const TOKEN: &str = "a-token-that-only-the-simulation-knows";
 /// The wall clock at the beginning of a run.
 const EPOCH_MS: u64 = 1_750_000_000_000;
@@ -64,6 +75,8 @@ pub struct Up {
     pub pace: Pace,
     /// There once the node has opened what it stored.
     pub parts: Arc<OnceLock<Parts>>,
+    /// There once it serves S3.
+    pub door: Arc<OnceLock<Door>>,
     /// There once the process would end: why.
     pub ended: Arc<OnceLock<String>>,
     pub env: Env,
@@ -76,9 +89,32 @@ pub struct Parts {
     pub replica: Replica,
     pub router: axum::Router,
     pub figures: Arc<Figures>,
+    s3: s3::Service,
 }
 
 impl Parts {
+    /// How the node serves S3 on a connection: as its S3 listener does.
+    fn door(&self, id: HostId, wires: &Wires) -> Door {
+        let (env, s3, wires) = (self.cell.env.clone(), self.s3.clone(), wires.clone());
+        Arc::new(move |line| {
+            let (env, s3, wires, caller) = (env.clone(), s3.clone(), wires.clone(), line.caller());
+            Box::pin(async move {
+                let options = node::s3_options();
+                let handler = tower::service_fn(move |request: ::http::Request<http::RequestBody>| {
+                    let (s3, wires) = (s3.clone(), wires.clone());
+                    async move {
+                        let answer = s3.oneshot(request).await?;
+                        if answer.status().is_success() {
+                            wires.moment(Moment::Outcome, id, caller);
+                        }
+                        Ok::<_, Infallible>(answer)
+                    }
+                });
+                http::serve_connection(&env, line, address(S3_PORT, caller), &options, handler).await;
+            })
+        })
+    }
+
     /// Copies that the node knows to be missing, of chunks that are named; `None` before it has compared all it holds with the
     /// index. What was never named waits longer, for its epoch to be closed.
     pub fn missing_copies(&self) -> Option<usize> {
@@ -100,7 +136,8 @@ impl Up {
         let pace = Pace::new(rng.clone(), DISK_PACE);
         let env = Env::simulated(clock.clone(), rng, pace.clone());
         let at = runtime.block_on(async { env.clock.now() });
-        Self { runtime, began: (now, at), clock, pace, parts: Arc::default(), ended: Arc::default(), env }
+        let (parts, door, ended) = Default::default();
+        Self { runtime, began: (now, at), clock, pace, parts, door, ended, env }
     }
 
     /// Runs everything until simulated millisecond `until`.
@@ -171,6 +208,11 @@ impl Host {
         member(self.id, self.slot)
     }
 
+    /// Where it is, for routers.
+    pub fn route(&self) -> NodeRoute {
+        NodeRoute { node: NodeId(self.id as u64), az: self.member().az, s3: address(S3_PORT, self.id) }
+    }
+
     /// From now on each piece of work of the disks takes up to `most`.
     pub fn set_pace(&mut self, most: Duration) {
         self.pace = most;
@@ -184,7 +226,8 @@ impl Host {
         self.lives += 1;
         let up = Up::bare(now, mixed(self.seed ^ self.lives));
         up.pace.set(self.pace);
-        let (parts, ended, env, wires) = (Arc::clone(&up.parts), Arc::clone(&up.ended), up.env.clone(), wires.clone());
+        let (parts, door, ended) = (Arc::clone(&up.parts), Arc::clone(&up.door), Arc::clone(&up.ended));
+        let (env, wires) = (up.env.clone(), wires.clone());
         fs::create_dir_all(&self.dir).expect("a temporary directory is writable");
         let boot = Boot {
             member: self.member(),
@@ -198,6 +241,7 @@ impl Host {
         up.runtime.spawn(async move {
             let why = match boot.run(env).await {
                 Ok(opened) => {
+                    drop(door.set(opened.door(id, &wires)));
                     let replica = opened.replica.clone();
                     drop(parts.set(opened));
                     replica.ended().await
@@ -270,6 +314,11 @@ fn copies(up: &Up) -> u64 {
     up.parts.get().map_or(0, |parts| parts.figures.snapshot().repair.copies)
 }
 
+/// The key that all nodes of the cell have.
+pub fn cell_key() -> CellKey {
+    CellKey::new([7; 32])
+}
+
 fn token() -> Token {
     Token::new(TOKEN).expect("long enough")
 }
@@ -290,9 +339,8 @@ pub fn members() -> Vec<Member> {
 }
 
 fn member(id: HostId, slot: Slot) -> Member {
-    let port = PORT + u16::try_from(id).expect("few nodes");
     let az = blueprint().topology.azs[slot - 1].clone();
-    Member { node: NodeId(id as u64), az, peer: SocketAddr::from(([127, 0, 0, 1], port)) }
+    Member { node: NodeId(id as u64), az, peer: address(PEER_PORT, id) }
 }
 
 /// What a node is opened from.
@@ -326,14 +374,26 @@ impl Boot {
         let chunks = ChunkStore::open(local, Arc::new(self.chunk_disk), remote, env.clone()).await;
         let chunks = chunks.map_err(|error| error.to_string())?;
         let index = IndexHandle::new(replica.clone(), env.clone(), node);
-        let names = Names::new(Endpoints::new(self.client, &[]), env.clock.clone());
-        let chunk_routes = peer::routes(chunks.clone(), env.clock.clone(), Arc::new([token()]));
+        let names = Names::new(Endpoints::new(self.client.clone(), &[]), env.clock.clone());
+        let (limits, at) = (blueprint.account_limits, index.clone());
+        let known =
+            move |account| at.local().account_limits(account).map_or(limits, |known| known.limits.over(&limits));
+        let limiter = Limiter::new(Arc::new(known), env.clock.clone());
+        let tokens: Arc<[Token]> = Arc::new([token()]);
+        let chunk_routes = peer::routes(chunks.clone(), env.clock.clone(), Arc::clone(&tokens));
         let router = replica.peer_api().merge(chunk_routes);
+        let router = router.merge(limit::exchange::routes(limiter.clone(), node, tokens));
         let figures = Arc::<Figures>::default();
         env.tasks.spawn("membership", node::follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
+        let lending = limit::exchange::run(limiter.clone(), replica.clone(), node, self.client, env.clone());
+        env.tasks.spawn("limits", lending);
         let cell = Cell::new(index.clone(), chunks.clone(), names, env.clone(), sizes);
+        let gates = Gates { limiter, poison: Poison::forgetful(node, env.clock.clone()) };
+        let identity =
+            s3::Identity { cell: CELL.parse().expect("a label"), node, region: REGION.to_owned(), domains: Vec::new() };
+        let s3 = s3::service(cell.clone(), cell_key(), gates, &identity);
         let jobs = Jobs {
             index,
             chunks,
@@ -346,6 +406,6 @@ impl Boot {
             scrub_file: self.dir.join(SCRUB_FILE),
         };
         jobs.start();
-        Ok(Parts { cell, replica, router, figures })
+        Ok(Parts { cell, replica, router, figures, s3 })
     }
 }

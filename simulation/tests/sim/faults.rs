@@ -7,6 +7,19 @@ use bulkhead_service::env::Rng;
 /// One of the cell's three places, counted from 1. Who has it changes when a node is replaced.
 pub type Slot = usize;
 pub const SLOTS: usize = 3;
+/// One of the routers, counted from 0.
+pub type RouterAt = usize;
+const ROUTERS: usize = 2;
+
+/// What does not pass between a router and a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gap {
+    Both,
+    /// What the router sends.
+    There,
+    /// What it is answered.
+    Back,
+}
 
 /// One thing that goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +33,7 @@ pub enum Fault {
     CutInDisk(u64),
     /// Nothing goes to or comes from the other nodes.
     Isolate(Slot),
-    /// Nor from the clients.
+    /// Nor from the routers.
     CutOff(Slot),
     /// What the first sends does not reach the second.
     OneWay(Slot, Slot),
@@ -35,7 +48,8 @@ pub enum Fault {
     /// The leader is isolated. The power of the node that then votes for another fails as it has voted, and it comes back to
     /// the old leader's side, cut off from the new one.
     Coup,
-    /// The wall clock jumps by so many milliseconds.
+    /// The wall clock is off by so many milliseconds from now on, and those of the other places are right again: while two of three are
+    /// off, a cell takes the wrong time for the right one.
     Clock(Slot, i64),
     /// The disk of the chunk store fails once. A read fails only where bits rot, as the copy elsewhere may be the last that is whole.
     Disk(Slot, disk::Fault),
@@ -49,6 +63,14 @@ pub enum Fault {
     Replace(Slot),
     /// The leader hands over.
     HandOver(Slot),
+    /// A router's process or machine ends.
+    RouterDown(RouterAt, Down),
+    /// Nothing passes between a router and a place.
+    RouterCut(RouterAt, Slot, Gap),
+    /// Nothing passes between a router and the clients.
+    RouterAway(RouterAt, Gap),
+    /// What passes between a router and a place takes up to so many milliseconds longer.
+    RouterSlow(RouterAt, Slot, u64),
 }
 
 /// Who loses power when somebody gives an answer.
@@ -64,9 +86,15 @@ pub enum Whom {
 impl Fault {
     pub fn is_of_network(self) -> bool {
         match self {
-            Self::Isolate(_) | Self::CutOff(_) | Self::OneWay(..) | Self::SlowLink(..) | Self::Loss(_) | Self::Coup => {
-                true
-            }
+            Self::Isolate(_)
+            | Self::CutOff(_)
+            | Self::OneWay(..)
+            | Self::SlowLink(..)
+            | Self::Loss(_)
+            | Self::Coup
+            | Self::RouterCut(..)
+            | Self::RouterAway(..)
+            | Self::RouterSlow(..) => true,
             Self::Crash(..)
             | Self::CrashAll(_)
             | Self::CutAt(..)
@@ -79,7 +107,8 @@ impl Fault {
             | Self::Rot(_)
             | Self::Wipe(_)
             | Self::Replace(_)
-            | Self::HandOver(_) => false,
+            | Self::HandOver(_)
+            | Self::RouterDown(..) => false,
         }
     }
 }
@@ -98,6 +127,8 @@ pub enum Weather {
     Votes,
     /// Nodes are wiped and replaced, and the lead is handed over.
     Members,
+    /// Routers end, and what passes between them, nodes and clients is lost, late or goes one way.
+    Routers,
     All,
     /// As `All`, four times as long and with more writes: the log is purged, and who was away catches up by checkpoint.
     Long,
@@ -113,7 +144,7 @@ const YEAR: [Weather; 16] = [
     Weather::Network,
     Weather::Long,
     Weather::Crashes,
-    Weather::All,
+    Weather::Routers,
     Weather::Cuts,
     Weather::Members,
     Weather::Disks,
@@ -139,6 +170,7 @@ impl Weather {
             Self::Long | Self::Members => 120,
             Self::Cuts | Self::Votes => 80,
             Self::Calm | Self::Crashes | Self::Network | Self::Disks | Self::All => 250,
+            Self::Routers => 120,
         }
     }
 
@@ -146,7 +178,14 @@ impl Weather {
     pub fn checkpoint_log_bytes(self) -> u64 {
         match self {
             Self::Long | Self::Members => 16 << 10,
-            Self::Calm | Self::Crashes | Self::Network | Self::Disks | Self::Cuts | Self::Votes | Self::All => 64 << 10,
+            Self::Calm
+            | Self::Crashes
+            | Self::Network
+            | Self::Disks
+            | Self::Cuts
+            | Self::Votes
+            | Self::Routers
+            | Self::All => 64 << 10,
         }
     }
 
@@ -155,18 +194,23 @@ impl Weather {
         let any = |faults: &[fn(&Rng) -> Fault]| faults[at(rng, faults.len())](rng);
         let (fault, calm, lasts) = match self {
             Self::Calm => return None,
-            Self::Crashes => (crash(rng), 3_000, 6_000),
-            Self::Network => (network(rng), 3_000, 6_000),
+            Self::Crashes => (any(&[crash, crash, crash, router_down]), 3_000, 6_000),
+            Self::Network => (any(&[network, network, router_link]), 3_000, 6_000),
             Self::Disks => (any(&[disks, disks, disks, rot, rot, crash, network]), 2_000, 5_000),
             Self::Cuts => (any(&[cut, cut, cut, slow, slow, crash, network]), 1_500, 4_000),
             Self::Votes => {
                 (any(&[|_| Fault::Coup, |_| Fault::Coup, |_| Fault::Coup, vote_cut, slow, hand_over]), 1_500, 5_000)
             }
-            Self::Members => (any(&[member, member, crash, network, cut]), 3_000, 5_000),
-            Self::All => {
-                (any(&[crash, crash, network, network, disks, cut, clock, rot, hand_over, slow]), 3_000, 6_000)
+            Self::Routers => {
+                (any(&[router_down, router_link, router_link, router_link, crash, network, hand_over]), 1_500, 5_000)
             }
-            Self::Long => (any(&[crash, crash, network, disks, cut, clock, rot, hand_over]), 4_000, 20_000),
+            Self::Members => (any(&[member, member, crash, network, cut]), 3_000, 5_000),
+            Self::All => (
+                any(&[crash, crash, network, router_link, disks, cut, clock, rot, hand_over, slow, router]),
+                3_000,
+                6_000,
+            ),
+            Self::Long => (any(&[crash, crash, network, disks, cut, clock, rot, hand_over, router]), 4_000, 20_000),
         };
         Some((1 + rng.below(calm), 1 + rng.below(lasts), fault))
     }
@@ -192,6 +236,25 @@ fn down(rng: &Rng) -> Down {
 fn crash(rng: &Rng) -> Fault {
     let how = down(rng);
     if rng.below(6) == 0 { Fault::CrashAll(how) } else { Fault::Crash(slot(rng), how) }
+}
+
+fn router(rng: &Rng) -> Fault {
+    if rng.below(3) == 0 { router_down(rng) } else { router_link(rng) }
+}
+
+fn router_down(rng: &Rng) -> Fault {
+    Fault::RouterDown(at(rng, ROUTERS), down(rng))
+}
+
+fn router_link(rng: &Rng) -> Fault {
+    let (router, slot) = (at(rng, ROUTERS), slot(rng));
+    let gap = [Gap::Both, Gap::There, Gap::Back, Gap::Back][at(rng, 4)];
+    match rng.below(6) {
+        0 => Fault::RouterAway(router, gap),
+        1 => Fault::RouterSlow(router, slot, 20 + rng.below(2_000)),
+        2 => Fault::Loss(10 + rng.below(200)),
+        _ => Fault::RouterCut(router, slot, gap),
+    }
 }
 
 fn network(rng: &Rng) -> Fault {

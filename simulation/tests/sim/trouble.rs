@@ -1,9 +1,9 @@
 //! How each fault begins and ends, and what becomes of machines that died.
 
 use crate::{
-    faults::{Fault, SLOTS, Slot, Whom},
+    faults::{Fault, Gap, RouterAt, SLOTS, Slot, Whom},
     host::{DISK_PACE, Down},
-    net::{Armed, HostId, Moment},
+    net::{Armed, CLIENTS, HostId, Moment, is_node},
     replace::Replacement,
     world::World,
 };
@@ -58,7 +58,7 @@ impl World {
             Fault::Isolate(slot) => self.isolate(&self.ids_of(slot)),
             Fault::CutOff(slot) => {
                 self.isolate(&self.ids_of(slot));
-                self.block(self.ids_of(slot).into_iter().flat_map(|id| [(id, 0), (0, id)]));
+                self.block(self.router_links(slot).into_iter().flat_map(|(router, id)| [(id, router), (router, id)]));
             }
             Fault::OneWay(from, to) => self.block(self.links(from, to)),
             Fault::SlowLink(from, to, most) => {
@@ -69,7 +69,9 @@ impl World {
             Fault::SlowDisk(slot, most) => self.pace(&self.ids_of(slot), Duration::from_millis(most)),
             Fault::SlowDisks(most) => self.pace(&self.ids(), Duration::from_millis(most)),
             Fault::Coup => return self.overthrow(),
-            Fault::Clock(slot, by) => self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].skew_ms = by),
+            Fault::Clock(slot, by) => {
+                self.hosts.iter_mut().for_each(|host| host.skew_ms = if host.slot == slot { by } else { 0 })
+            }
             Fault::Disk(slot, fault) => {
                 let slot = if matches!(fault, disk::Fault::Read(_)) { self.rotten } else { slot };
                 self.ids_of(slot).into_iter().for_each(|id| self.hosts[id - 1].chunk_disk.plan(fault));
@@ -83,6 +85,17 @@ impl World {
             Fault::Wipe(slot) => return self.replace(slot, true),
             Fault::Replace(slot) => return self.replace(slot, false),
             Fault::HandOver(slot) => return self.hand_over(slot),
+            Fault::RouterDown(at, how) => return self.stop_router(at, how),
+            Fault::RouterCut(at, slot, gap) => {
+                let router = self.routers[at].id;
+                self.block(self.ids_of(slot).into_iter().flat_map(|id| gap.links(router, id)));
+            }
+            Fault::RouterAway(at, gap) => self.block(gap.links(CLIENTS, self.routers[at].id)),
+            Fault::RouterSlow(at, slot, most) => {
+                let router = self.routers[at].id;
+                let links = self.ids_of(slot).into_iter().flat_map(|id| Gap::Both.links(router, id));
+                self.wires.0.lock().slow.extend(links.map(|link| (link, most)));
+            }
         }
         true
     }
@@ -98,9 +111,15 @@ impl World {
                 self.pace(&self.ids(), DISK_PACE);
                 self.heal();
             }
-            Fault::Isolate(_) | Fault::CutOff(_) | Fault::OneWay(..) | Fault::SlowLink(..) | Fault::Loss(_) => {
-                self.heal();
-            }
+            Fault::Isolate(_)
+            | Fault::CutOff(_)
+            | Fault::OneWay(..)
+            | Fault::SlowLink(..)
+            | Fault::Loss(_)
+            | Fault::RouterCut(..)
+            | Fault::RouterAway(..)
+            | Fault::RouterSlow(..) => self.heal(),
+            Fault::RouterDown(at, _) => self.start_router(at),
             Fault::SlowDisk(slot, _) => self.pace(&self.ids_of(slot), DISK_PACE),
             Fault::SlowDisks(_) => self.pace(&self.ids(), DISK_PACE),
             // Clocks stay wrong, a disk's fault may be still to come, and what was begun goes on.
@@ -159,7 +178,7 @@ impl World {
             Whom::Both => vec![from, to],
             Whom::All => self.ids(),
         };
-        for id in cut.into_iter().filter(|id| *id != 0) {
+        for id in cut.into_iter().filter(|id| is_node(*id)) {
             self.stop(id, Down::Power);
             self.restart(id);
         }
@@ -181,8 +200,22 @@ impl World {
         if self.hosts[id - 1].up.is_some() {
             self.wires.note(format_args!("node {id} stops: {how:?}"));
             self.events.power_cuts += u64::from(how == Down::Power);
+            if how == Down::Power {
+                self.wires.darken(id);
+            }
             self.hosts[id - 1].stop(how);
         }
+    }
+
+    /// Says whether it was up.
+    fn stop_router(&mut self, at: RouterAt, how: Down) -> bool {
+        let router = &mut self.routers[at];
+        let was_up = router.up.is_some();
+        if was_up && how == Down::Power {
+            self.wires.darken(router.id);
+        }
+        router.stop();
+        was_up
     }
 
     fn restart(&mut self, id: HostId) {
@@ -251,6 +284,7 @@ impl World {
             }
         }
         let new = self.add_host(slot);
+        self.tell_routers();
         self.start(new);
         self.replacement = Some(Replacement::new(old, new));
         true
@@ -268,6 +302,12 @@ impl World {
     fn links(&self, from: Slot, to: Slot) -> Vec<(HostId, HostId)> {
         let to = self.ids_of(to);
         self.ids_of(from).into_iter().flat_map(|from| to.iter().map(move |to| (from, *to))).collect()
+    }
+
+    /// Each router with each node of a place.
+    fn router_links(&self, slot: Slot) -> Vec<(HostId, HostId)> {
+        let nodes = self.ids_of(slot);
+        self.routers.iter().flat_map(|router| nodes.iter().map(|id| (router.id, *id))).collect()
     }
 
     fn block(&self, links: impl IntoIterator<Item = (HostId, HostId)>) {
@@ -289,6 +329,18 @@ impl World {
             host.scrub_anew();
             self.start(id);
         }
+        (0..self.routers.len()).for_each(|at| self.start_router(at));
         debug_assert!(self.ids().len() >= SLOTS, "every place has a node");
+    }
+}
+
+impl Gap {
+    /// The directions in which nothing passes between two of which the first asks.
+    fn links(self, asks: HostId, answers: HostId) -> Vec<(HostId, HostId)> {
+        match self {
+            Self::Both => vec![(asks, answers), (answers, asks)],
+            Self::There => vec![(asks, answers)],
+            Self::Back => vec![(answers, asks)],
+        }
     }
 }

@@ -1,7 +1,11 @@
 //! The network between the simulated hosts: delays, losses, partitions, slow links. Messages are delivered by the world's
 //! loop, one after the other.
 
-use crate::{host::Up, trace::Trace};
+use crate::{
+    host::Up,
+    line::{Connection, End},
+    trace::Trace,
+};
 use bulkhead_service::{
     client::{Body, ClientError, Transport, full},
     env::Rng,
@@ -13,18 +17,34 @@ use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
 };
 use tokio::sync::oneshot;
 use tower::ServiceExt as _;
 
-/// A host's number: 0 is where the clients are, nodes count from 1.
+/// A host's number: 0 is where the clients are, nodes count from 1, routers from [`ROUTERS`] on.
 pub type HostId = usize;
+/// Where the clients are.
+pub const CLIENTS: HostId = 0;
+/// Below the number of the first router.
+pub const ROUTERS: HostId = 1_000;
 
 /// How long an attempt to connect goes on, milliseconds.
-const CONNECT_MS: u64 = 2_000;
-/// Where nodes serve: this and the host's number.
-pub const PORT: u16 = 7_000;
+pub const CONNECT_MS: u64 = 2_000;
+/// Where nodes serve each other, where they serve S3, and where routers do: this and the host's number.
+pub const PEER_PORT: u16 = 6_000;
+pub const S3_PORT: u16 = 7_000;
+
+/// Where a host has what it serves at a port of this kind.
+pub fn address(port: u16, host: HostId) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port + u16::try_from(host).expect("few hosts")))
+}
+
+/// Whether it is a node of the cell.
+pub fn is_node(host: HostId) -> bool {
+    (CLIENTS + 1..=ROUTERS).contains(&host)
+}
 
 /// An answer at which a power cut is worth something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +55,7 @@ pub enum Moment {
     Append,
     /// A node has stored a chunk.
     Chunk,
-    /// A client is told that it is done.
+    /// A router is told that a request is done.
     Outcome,
 }
 
@@ -75,6 +95,8 @@ pub struct Message {
     pub to: HostId,
     pub label: String,
     pub act: Act,
+    /// Bytes of a connection arrive in the order in which they were sent, or not at all: the connection, and which of its ends sends.
+    pub of: Option<(Arc<Connection>, End)>,
 }
 
 /// The state of the network.
@@ -92,8 +114,12 @@ pub struct Net {
     /// What is waited for, and between whom it was seen: who answered, and who had asked.
     pub armed: Option<Armed>,
     pub seen: Option<(HostId, HostId)>,
-    /// Where clients find nodes.
-    pub nodes: Vec<HostId>,
+    /// Connections that were begun.
+    connections: u64,
+    /// When the last bytes of each direction of a connection arrive.
+    last: BTreeMap<(u64, End), u64>,
+    /// Machines without power, and connections whose other ends have not heard of it.
+    dark: BTreeMap<HostId, Vec<(Arc<Connection>, End)>>,
     /// Checkpoints that were sent whole.
     pub checkpoints: u64,
     /// Sent into a partition: nobody hears of them until it ends.
@@ -117,7 +143,9 @@ impl Wires {
             loss: 0,
             armed: None,
             seen: None,
-            nodes: Vec::new(),
+            connections: 0,
+            last: BTreeMap::new(),
+            dark: BTreeMap::new(),
             checkpoints: 0,
             stuck: Vec::new(),
             trace,
@@ -131,28 +159,42 @@ impl Wires {
 
     /// Sends a message, or loses it.
     pub fn send(&self, message: Message) {
+        let lost = self.0.lock().send(message);
+        // Dropped without the lock: whoever waits for it may send at once.
+        drop(lost);
+    }
+
+    /// Sends a message that takes so many milliseconds, whatever the network does.
+    pub fn send_late(&self, message: Message, delay: u64) {
+        self.0.lock().enqueue(message, delay);
+    }
+
+    /// The number of a new connection.
+    pub fn connection(&self) -> u64 {
         let net = &mut *self.0.lock();
-        let link = (message.from, message.to);
-        if net.blocked.contains(&link) {
-            net.trace.note(net.now, format_args!("into a partition: {}", message.label));
-            // The connection is not made, or hangs.
-            match message.act {
-                Act::Begin { refused, .. } if net.rng.below(2) == 0 => {
-                    let label = format!("not connected: {}", message.label);
-                    let message = Message { from: message.to, to: message.from, label, act: Act::End(refused) };
-                    net.enqueue(message, CONNECT_MS);
-                }
-                act => net.stuck.push(Message { act, ..message }),
-            }
-            return;
+        net.connections += 1;
+        net.connections
+    }
+
+    /// A machine has lost its power: nobody hears of it.
+    pub fn darken(&self, host: HostId) {
+        self.0.lock().dark.entry(host).or_default();
+    }
+
+    /// A machine has power again: who sends it more on a connection of its former life is told that there is none.
+    pub fn lighten(&self, host: HostId) {
+        let orphans = self.0.lock().dark.remove(&host).unwrap_or_default();
+        for (connection, end) in orphans {
+            connection.break_at(end);
         }
-        if net.rng.below(1_000) < net.loss {
-            net.trace.note(net.now, format_args!("lost: {}", message.label));
-            return;
-        }
-        let slow = net.slow.get(&link).map_or(0, |most| net.rng.below(*most));
-        let delay = 1 + net.rng.below(3) + slow;
-        net.enqueue(message, delay);
+    }
+
+    /// The end of a connection at `host` is dropped. Says whether the other one does not hear of it, as there is no power.
+    pub fn is_orphan(&self, host: HostId, connection: &Arc<Connection>, other: End) -> bool {
+        let net = &mut *self.0.lock();
+        let Some(orphans) = net.dark.get_mut(&host) else { return false };
+        orphans.push((Arc::clone(connection), other));
+        true
     }
 
     /// An answer of this kind is given.
@@ -176,24 +218,83 @@ impl Wires {
         Some(message)
     }
 
-    /// All directions pass again. Connections that hung are broken.
+    /// All directions pass again. Of the connections that hung some go on and others are broken; what is no connection's is lost.
     pub fn heal(&self) {
-        let stuck = {
+        let lost = {
             let net = &mut *self.0.lock();
             net.blocked.clear();
             net.slow.clear();
             net.loss = 0;
-            std::mem::take(&mut net.stuck)
+            let stuck = std::mem::take(&mut net.stuck);
+            let mut goes_on: BTreeMap<u64, bool> = BTreeMap::new();
+            let mut lost = Vec::new();
+            for message in stuck {
+                let number = message.of.as_ref().map(|(connection, _)| connection.number);
+                let goes = number.is_some_and(|number| *goes_on.entry(number).or_insert_with(|| net.rng.below(2) == 0));
+                lost.extend(if goes { net.send(message) } else { net.lose(message) });
+            }
+            lost
         };
         // Dropped without the lock: whoever waited may send at once.
-        drop(stuck);
+        drop(lost);
     }
 }
 
 impl Net {
+    /// Sends a message. One that is lost is given back, to be dropped by whoever does not hold this.
+    fn send(&mut self, message: Message) -> Option<Message> {
+        let link = (message.from, message.to);
+        if message.of.as_ref().is_some_and(|(connection, _)| connection.is_torn()) {
+            return Some(message);
+        }
+        if self.blocked.contains(&link) {
+            self.trace.note(self.now, format_args!("into a partition: {}", message.label));
+            // The connection is not made, or hangs.
+            match message.act {
+                Act::Begin { refused, .. } if self.rng.below(2) == 0 => {
+                    let label = format!("not connected: {}", message.label);
+                    let (from, to) = (message.to, message.from);
+                    let message = Message { from, to, label, act: Act::End(refused), of: None };
+                    self.enqueue(message, CONNECT_MS);
+                }
+                act => self.stuck.push(Message { act, ..message }),
+            }
+            return None;
+        }
+        if self.rng.below(1_000) < self.loss {
+            return self.lose(message);
+        }
+        let slow = self.slow.get(&link).map_or(0, |most| self.rng.below(*most));
+        let delay = 1 + self.rng.below(3) + slow;
+        self.enqueue(message, delay);
+        None
+    }
+
+    /// Loses a message, and with it the connection that it belongs to.
+    fn lose(&mut self, message: Message) -> Option<Message> {
+        self.trace.note(self.now, format_args!("lost: {}", message.label));
+        if let Some((connection, _)) = &message.of
+            && connection.tear()
+        {
+            for end in End::BOTH {
+                let (from, to) = (connection.host(end.other()), connection.host(end));
+                let (label, broken) = (format!("#{} breaks", connection.number), Arc::clone(connection));
+                let act = Act::End(Box::new(move || broken.break_at(end)));
+                self.enqueue(Message { from, to, label, act, of: None }, 1);
+            }
+        }
+        Some(message)
+    }
+
     fn enqueue(&mut self, message: Message, delay: u64) {
         self.sequence += 1;
-        self.queue.insert((self.now + delay, self.sequence), message);
+        let mut due = self.now + delay;
+        if let Some((connection, end)) = &message.of {
+            let last = self.last.entry((connection.number, *end)).or_default();
+            due = due.max(*last);
+            *last = due;
+        }
+        self.queue.insert((due, self.sequence), message);
     }
 }
 
@@ -224,7 +325,7 @@ impl Transport for Uplink {
 
 impl Wires {
     fn call(&self, from: HostId, request: Request<Bytes>, answer: Answer) {
-        let to = HostId::from(request.uri().port_u16().unwrap_or(PORT) - PORT);
+        let to = HostId::from(request.uri().port_u16().unwrap_or(PEER_PORT) - PEER_PORT);
         let label = format!("{} {}", request.uri().path(), digest(request.body()));
         let slot = Arc::new(Mutex::new(Some(answer)));
         let (wires, of) = (self.clone(), Arc::clone(&slot));
@@ -244,7 +345,7 @@ impl Wires {
                 drop(answer.send(Err(ClientError::Unreachable("refused".into()))));
             }
         });
-        self.send(Message { from, to, label, act: Act::Begin { start, refused } });
+        self.send(Message { from, to, label, act: Act::Begin { start, refused }, of: None });
     }
 
     async fn serve(self, router: axum::Router, request: Request<Bytes>, link: (HostId, HostId), answer: Answer) {
@@ -274,11 +375,11 @@ impl Wires {
             Err(error) => error.to_string(),
         };
         let end = Box::new(move || drop(answer.send(result)));
-        self.send(Message { from, to, label, act: Act::End(end) });
+        self.send(Message { from, to, label, act: Act::End(end), of: None });
     }
 }
 
 /// Names bytes in the trace.
-fn digest(bytes: &[u8]) -> String {
+pub fn digest(bytes: &[u8]) -> String {
     format!("{} bytes {}", bytes.len(), hex::encode(&blake3::hash(bytes).as_bytes()[..6]))
 }

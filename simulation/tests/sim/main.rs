@@ -1,22 +1,25 @@
-//! A whole cell simulated from one seed: the same seed gives the same run, to the last message.
+//! A whole cell with its routers and clients, simulated from one seed: the same seed gives the same run, to the last message.
 //!
 //! ```text
 //!  sim                                  the fixed seeds, as CI runs them
 //!  sim seeds --first 1 --count 100      as many as wanted; stops at the first that fails
 //!  sim run --seed 7 [--show]            one, in this process
 //! ```
-//! Real: consensus, the index's `apply`, ops, chunk store and its replication, and the wire between nodes. Simulated:
-//! network, disks, clocks, crashes. Each seed runs in a process of its own, since some of what is random is counted
+//! Real: the routers, HTTP, the S3 front of the nodes with its signatures, consensus, the index's `apply`, ops, chunk store and its
+//! replication, and the wire between nodes. Simulated: network, disks, clocks, crashes. Each seed runs in a process of its own, since some of what is random is counted
 //! per process.
 
 mod book;
 mod client;
 mod entropy;
 mod faults;
+mod furnish;
 mod host;
+mod line;
 mod net;
 mod recount;
 mod replace;
+mod router;
 mod settle;
 mod trace;
 mod trouble;

@@ -21,8 +21,10 @@ struct Inner {
     /// By version: what was written.
     written: BTreeMap<u64, Bytes>,
     versions: BTreeMap<([u8; 16], Option<u32>), u64>,
-    /// Per key the writes that were acknowledged: when they began and ended, and the time they were given.
+    /// Per key the writes that were acknowledged: when they began and ended.
     stamps: BTreeMap<String, Vec<Stamp>>,
+    /// By version: the time that readers were told it was written, in seconds.
+    dates: BTreeMap<u64, i64>,
     violations: Vec<String>,
     tally: Tally,
 }
@@ -31,7 +33,7 @@ struct Inner {
 struct Stamp {
     begun: u64,
     ended: u64,
-    modified: u64,
+    version: u64,
 }
 
 /// How many of what.
@@ -98,10 +100,21 @@ impl Book {
         inner.histories.entry(key.to_owned()).or_default().push(operation);
     }
 
-    /// A write that began at `begun` is acknowledged now, with this time of modification.
-    pub fn stamp(&self, key: &str, begun: u64, modified: u64) {
+    /// A write of `version` that began at `begun` is acknowledged now.
+    pub fn acknowledged(&self, key: &str, begun: u64, version: u64) {
         let ended = self.moment();
-        self.0.lock().stamps.entry(key.to_owned()).or_default().push(Stamp { begun, ended, modified });
+        self.0.lock().stamps.entry(key.to_owned()).or_default().push(Stamp { begun, ended, version });
+    }
+
+    /// A reader was told when a version was written.
+    pub fn dated(&self, version: u64, modified: Option<i64>) {
+        let Some(modified) = modified else {
+            return self.violation(format!("version {version} was read without a date"));
+        };
+        let before = self.0.lock().dates.insert(version, modified);
+        if before.is_some_and(|before| before != modified) {
+            self.violation(format!("version {version} was written at {before:?} and at {modified}"));
+        }
     }
 
     /// A page that was asked for at `begun` and is there now: a read of every key behind the first of `bounds` and up to the second.
@@ -152,11 +165,14 @@ impl Book {
                 wrong.push(format!("{key}: {why}"));
             }
         }
+        let date = |stamp: &Stamp| inner.dates.get(&stamp.version);
         for (key, stamps) in &inner.stamps {
-            let back =
-                |first: &&Stamp| stamps.iter().any(|then| first.ended < then.begun && first.modified > then.modified);
-            if let Some(first) = stamps.iter().find(back) {
-                wrong.push(format!("{key}: a write after {first:?} was given an earlier time"));
+            let dated: Vec<_> = stamps.iter().filter_map(|stamp| Some((stamp, date(stamp)?))).collect();
+            let back = |(first, at): &&(&Stamp, &i64)| {
+                dated.iter().any(|(then, later)| first.ended < then.begun && at > later)
+            };
+            if let Some((first, at)) = dated.iter().find(back) {
+                wrong.push(format!("{key}: a write after {first:?}, of {at}, was given an earlier time"));
             }
         }
         wrong
