@@ -95,7 +95,7 @@ fill: build ## fill a cell to its maxima and its disks to their reserve; needs r
 reclaim: build ## write 2 GiB, delete 90%, see the space come back and the rest stay; takes 15 minutes (SEED=1)
 	@$(LOADTEST) reclaim --private-cluster --seed $(SEED)
 
-table: needs ## what a routing table costs by its size: memory, loading, changes, lookups (a million accounts need 2 GiB of memory)
+table: needs ## what a routing table costs by its size: memory, loading, changes, lookups (1 GiB of memory)
 	@cargo run -p bulkhead-router --example table
 
 fleet: needs ## simulate a year of a fleet with a million accounts; figures, and plots in docs/placement/

@@ -117,7 +117,7 @@ pub const MOVED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// For one call to the control plane that does not wait for changes.
 pub const CONTROL_PLANE_PATIENCE: Duration = Duration::from_secs(10);
-/// For reading the whole table, which is 220 MB when it has a million accounts, five million buckets and two million keys.
+/// For reading the whole table, which is some 200 MB when it has a million accounts, five million buckets and two million keys.
 pub const TABLE_PATIENCE: Duration = Duration::from_secs(60);
 /// The whole table is fetched this often, whether or not anything changed.
 pub const REFETCH_EVERY: Duration = Duration::from_secs(60);
