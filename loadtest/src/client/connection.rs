@@ -8,8 +8,15 @@ use crate::limits::CONNECT_TIMEOUT;
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use std::net::SocketAddr;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    task::JoinSet,
+    time::timeout,
+};
 
 /// An open connection. Dropping it closes it.
 pub struct Connection {
@@ -27,9 +34,9 @@ pub enum Sent {
 }
 
 impl Connection {
-    /// Connects, without waiting longer than [`CONNECT_TIMEOUT`].
-    pub async fn open(address: SocketAddr) -> Outcome<Self> {
-        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+    /// Connects, from `source` if one is given, without waiting longer than [`CONNECT_TIMEOUT`].
+    pub async fn open(address: SocketAddr, source: Option<IpAddr>) -> Outcome<Self> {
+        let stream = match timeout(CONNECT_TIMEOUT, connect(address, source)).await {
             Err(_) => return Outcome::Unsent(format!("cannot connect to {address}: no answer")),
             Ok(Err(error)) => return Outcome::Unsent(format!("cannot connect to {address}: {error}")),
             Ok(Ok(stream)) => stream,
@@ -63,6 +70,13 @@ impl Connection {
             },
         }
     }
+}
+
+async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(address).await };
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
 }
 
 fn describe(error: &hyper::Error) -> String {

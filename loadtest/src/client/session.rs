@@ -14,7 +14,7 @@ use crate::{
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::Arc,
     time::Duration,
 };
@@ -40,6 +40,8 @@ pub struct Target {
     /// The `Host` header.
     host: String,
     credentials: Credentials,
+    /// The address that connections come from; `None` leaves it to the kernel.
+    source: Option<IpAddr>,
 }
 
 /// Why an endpoint cannot be used.
@@ -61,22 +63,32 @@ impl Target {
         let host = endpoint.strip_prefix("http://").ok_or_else(malformed)?.trim_end_matches('/');
         let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let address = authority.to_socket_addrs()?.next().ok_or_else(malformed)?;
-        Ok(Self { address, host: host.to_owned(), credentials })
+        Ok(Self { address, host: host.to_owned(), credentials, source: None })
     }
 
     /// The same account at another address.
     pub fn at(&self, address: SocketAddr) -> Self {
-        Self { address, host: address.to_string(), credentials: self.credentials.clone() }
+        Self { address, host: address.to_string(), credentials: self.credentials.clone(), source: self.source }
     }
 
     /// The same address for another account.
     pub fn signed_by(&self, credentials: Credentials) -> Self {
-        Self { address: self.address, host: self.host.clone(), credentials }
+        Self { address: self.address, host: self.host.clone(), credentials, source: self.source }
+    }
+
+    /// The same, with connections that come from `source`, an address of this machine.
+    pub fn from_source(&self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self.clone() }
     }
 
     /// As whom requests are signed.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
+    }
+
+    /// The address that its connections come from, if it is a chosen one.
+    pub fn source(&self) -> Option<IpAddr> {
+        self.source
     }
 
     /// Where its connections go.
@@ -172,7 +184,7 @@ impl Session {
                 Sent::NotWritten(unsent) => request = unsent,
             }
         }
-        Connection::open(self.target.address)
+        Connection::open(self.target.address, self.target.source)
             .await
             .and_then(async |mut connection| match connection.send(request).await {
                 Sent::Answered(answer) => Outcome::Ok((connection, answer)),

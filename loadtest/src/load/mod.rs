@@ -24,4 +24,4 @@ mod workload;
 pub use engine::{Account, Engine, Phase};
 pub use results::{ClientFigures, GroupResult, KindResult, PhaseResult, Quantiles, Report, SecondResult};
 pub use view::View;
-pub use workload::{Kind, Workload, WorkloadError};
+pub use workload::{Group, Kind, Workload, WorkloadError};
