@@ -138,12 +138,25 @@ impl Engine {
     ///
     /// # Errors
     /// When a client panics.
-    pub async fn run(&self, phases: &[Phase], mut each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+    pub async fn run(&self, phases: &[Phase], each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+        self.crowded(0, phases, each_second).await
+    }
+
+    /// As [`Self::run`], with at least so many connections of each account: an overload must reach the service, and not wait here.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn crowded(
+        &self,
+        connections: u16,
+        phases: &[Phase],
+        mut each_second: impl FnMut(&Progress<'_>),
+    ) -> anyhow::Result<Report> {
         let recorders: Vec<Arc<Recorder>> = self.workload.groups.iter().map(|_| Arc::default()).collect();
         let queues: Vec<Arc<Queue>> = self.tenants.iter().map(|_| Arc::new(Queue::new())).collect();
         let mut clients = JoinSet::new();
         for (tenant, queue) in self.tenants.iter().zip(&queues) {
-            for _ in 0..tenant.group.connections {
+            for _ in 0..tenant.group.connections.max(connections) {
                 let client = Client::new(tenant.clone(), recorders[tenant.number].clone());
                 clients.spawn(client.run(queue.clone()));
             }
