@@ -18,7 +18,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
+.PHONY: help up down test verify terraform fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -32,15 +32,20 @@ down: ## stop what `make up` started; the data stays in DATA
 test: verify build ## everything CI runs: verify, unit tests, integration tests with real processes and clients
 	cargo test --workspace
 
-verify: needs ## formatting, lints, documentation, licences; writes nothing to the tree
+verify: needs ## formatting, lints, documentation, licences, Terraform; writes nothing to the tree
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	@.ci/deny
+	@.ci/terraform
+
+terraform: ## format, validate and test the Terraform modules with every call of AWS mocked; part of verify
+	@.ci/terraform
 
 fix: ## apply formatting and the lints' suggestions
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
+	@if command -v terraform >/dev/null; then terraform fmt -recursive terraform; fi
 
 bench: build ## PUT and GET per second and latency, through the router and straight to a cell, on a private cluster
 	@for size in 4KiB 1MiB 16MiB; do \
@@ -68,8 +73,8 @@ gray: build ## a slow node, a sick cell, slow clients, each on a private cluster
 drill: build ## kill nodes, router and whole cells under load on a private cluster and verify every object (ROUNDS=10)
 	@$(LOADTEST) drill --private-cluster --rounds $(ROUNDS)
 
-sim: needs ## simulate a whole cell from one seed after the other; a seed that fails is printed (SEEDS=100 FIRST=1)
-	cargo test -p bulkhead-cell --test sim -- seeds --first $(FIRST) --count $(SEEDS)
+sim: needs ## simulate a cell, two routers and their clients, one seed after the other; one that fails is printed (SEEDS=100 FIRST=1)
+	cargo test -p bulkhead-simulation --test sim -- seeds --first $(FIRST) --count $(SEEDS)
 
 crash: build ## kill nodes at random moments and named points, then cut their power, on private clusters; verify every object (ROUNDS=10 SEED=1)
 	@$(LOADTEST) crash --private-cluster --rounds $(ROUNDS) --seed $(SEED)
@@ -89,6 +94,9 @@ fill: build ## fill a cell to its maxima and its disks to their reserve; needs r
 
 reclaim: build ## write 2 GiB, delete 90%, see the space come back and the rest stay; takes 15 minutes (SEED=1)
 	@$(LOADTEST) reclaim --private-cluster --seed $(SEED)
+
+table: needs ## what a routing table costs by its size: memory, loading, changes, lookups (a million accounts need 2 GiB of memory)
+	@cargo run -p bulkhead-router --example table
 
 mutants: needs ## plant each bug of mutants/list in a copy of the tree and see that the named test catches it
 	@mutants/run

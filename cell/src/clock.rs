@@ -23,13 +23,30 @@ pub fn agree(until_now: Option<Timestamp>, own: Timestamp, others: &[Timestamp])
     }
 }
 
-/// Keeps this node's time that of the cell, until the node stops.
+/// Whether a node that has agreed on nothing yet may take its own clock for right, or the middle one: it is alone in its group, or another
+/// says the same, or two others do not say the same. Pure.
+pub fn is_settled(own: Timestamp, others: &[Timestamp], members: usize) -> bool {
+    let near = |other: &Timestamp| own.0.abs_diff(other.0) <= CLOCKS_AGREE.as_millis().try_into().unwrap_or(u64::MAX);
+    members <= 1 || others.len() >= 2 || others.iter().any(near)
+}
+
+/// Keeps this node's time that of the cell, until the node stops. Until it knows that time, what a request says of it refuses nobody.
 pub async fn run(replica: Replica, env: Env) {
     let stopping = env.tasks.stopping();
     let mut until_now = None;
+    if replica.status().members.len() > 1 {
+        env.clock.doubt();
+    }
     loop {
         let others = replica.clocks(CLOCK_PATIENCE).await;
         let own = env.clock.machine();
+        if until_now.is_none() && !is_settled(own, &others, replica.status().members.len()) {
+            env.clock.doubt();
+            if stopping.run_until_cancelled(tokio::time::sleep(CLOCK_LOOK_ALONE)).await.is_none() {
+                return;
+            }
+            continue;
+        }
         let running = until_now.map(|_| env.clock.wall());
         let agreed = agree(running, own, &others);
         if agreed.0.abs_diff(own.0) > CLOCKS_AGREE.as_millis().try_into().unwrap_or(u64::MAX) {
@@ -70,6 +87,21 @@ mod tests {
             ] {
                 assert_eq!(agree(until_now, own, &others), expected, "{what}, by {jump}");
             }
+        }
+    }
+
+    #[test]
+    fn a_node_that_starts_takes_its_clock_for_right_when_it_is_alone_or_others_were_heard() {
+        let hour = i64::try_from(HOUR).expect("small");
+        for (others, members, expected) in [
+            (vec![], 1, true),
+            (vec![], 0, true),
+            (vec![], 3, false),
+            (vec![at(hour)], 3, false),
+            (vec![at(5)], 3, true),
+            (vec![at(hour), at(hour + 5)], 3, true),
+        ] {
+            assert_eq!(is_settled(at(0), &others, members), expected, "{others:?} of {members}");
         }
     }
 

@@ -114,6 +114,9 @@ pub const CHUNK_WRITE_BYTES_MAX: usize = 64 << 20;
 const _: () = assert!(CHUNK_BYTES_MAX as usize <= CHUNK_WRITE_BYTES_MAX);
 /// What one fdatasync acknowledges at most, so that the first chunk of a batch does not wait long for the last.
 pub const CHUNK_BATCH_BYTES_MAX: usize = 16 << 20;
+/// Memory in which a disk gathers what it writes past the page cache, and the most that one call writes: large enough that a call costs nothing
+/// beside its bytes.
+pub const DIRECT_WRITE_BYTES: usize = 4 << 20;
 /// Local reads of chunks at a time; each holds at most one chunk in memory.
 pub const CHUNK_READS_MAX: usize = 32;
 /// Kept free on the disk for Raft, the index and deletes: no extent is begun for ordinary writes that would not leave it and an

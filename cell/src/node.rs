@@ -151,8 +151,8 @@ async fn listen(
     serving.await.map_err(|why| StartError::Listen { what, address, why })
 }
 
-/// The clients of this listener are routers.
-fn s3_options() -> Options {
+/// How the S3 listener serves: its clients are routers.
+pub fn s3_options() -> Options {
     Options { stall_patience: ROUTER_PATIENCE, slow_grace: ROUTER_PATIENCE, ..Options::new("s3") }
 }
 

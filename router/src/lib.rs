@@ -15,13 +15,14 @@ use bulkhead_service::{
     Env,
     client::{Client, Endpoints},
     config::{ConfigError, read_token},
-    http::{Options, RequestBody, Running, serve},
+    http::{Handler, Options, RequestBody, Running, serve},
     shutdown,
     telemetry::Metrics,
     tls,
 };
 use config::Config;
 use http::Request;
+use phases::answer::AnswerBody;
 use routing::{SavedError, Sync, Table};
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 use tokio::sync::Semaphore;
@@ -40,6 +41,34 @@ pub struct Router {
     pub held_bytes: Arc<Semaphore>,
     /// One for each request that waits for a key or a bucket to become known.
     pub unknown: Semaphore,
+}
+
+impl Router {
+    /// A router that starts from the table `saved`, finds cells at `upstreams` and looks after them from now on.
+    pub fn new(env: Env, domains: Vec<String>, saved: RoutingTable, upstreams: Upstreams) -> Arc<Self> {
+        let upstreams = Arc::new(upstreams);
+        let reconciled = Arc::clone(&upstreams);
+        let on_publish = Box::new(move |table: &RoutingTable| reconciled.reconcile(table));
+        let table = Arc::new(Table::new(saved, on_publish));
+        Arc::clone(&upstreams).start_judging();
+        Arc::new(Self {
+            env,
+            domains,
+            table,
+            upstreams,
+            slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX)),
+            held_bytes: Arc::new(Semaphore::new(limits::HELD_BYTES_MAX)),
+            unknown: Semaphore::new(limits::UNKNOWN_WAITING_MAX),
+        })
+    }
+
+    /// What serves the requests of clients.
+    pub fn handler(self: Arc<Self>) -> impl Handler<AnswerBody> {
+        tower::service_fn(move |request: Request<RequestBody>| {
+            let router = Arc::clone(&self);
+            async move { Ok::<_, Infallible>(phases::serve(&router, request).await) }
+        })
+    }
 }
 
 /// Why a router could not start.
@@ -87,33 +116,18 @@ pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Starte
     let tls = config.tls.as_ref().map(tls::mutual_client).transpose()?;
     let token = read_token(&config.control_plane_token_file)?;
     let control_plane = Endpoints::new(Client::new(Some(&token), tls.clone()), &config.control_plane);
-    let upstreams = Arc::new(Upstreams::new(env.clone(), tls));
-    let reconciled = Arc::clone(&upstreams);
-    let on_publish = Box::new(move |table: &RoutingTable| reconciled.reconcile(table));
-    let table = Arc::new(Table::new(saved_table(config), on_publish));
-    let router = Arc::new(Router {
-        env: env.clone(),
-        domains: config.domains.clone(),
-        table: Arc::clone(&table),
-        upstreams: Arc::clone(&upstreams),
-        slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX)),
-        held_bytes: Arc::new(Semaphore::new(limits::HELD_BYTES_MAX)),
-        unknown: Semaphore::new(limits::UNKNOWN_WAITING_MAX),
-    });
-    upstreams.start_judging();
+    let upstreams = Upstreams::new(env.clone(), tls);
+    let router = Router::new(env.clone(), config.domains.clone(), saved_table(config), upstreams);
+    let table = Arc::clone(&router.table);
     let sync = Sync { env: env.clone(), table: Arc::clone(&table), control_plane, data: config.data.clone() };
     sync.start();
-    let handler = tower::service_fn(move |request: Request<RequestBody>| {
-        let router = Arc::clone(&router);
-        async move { Ok::<_, Infallible>(phases::serve(&router, request).await) }
-    });
     let refused = |address: SocketAddr| move |why| StartError::Listen { address, why };
     let options = Options {
         connections_max: limits::CONNECTIONS_MAX,
         connections_per_source_max: config.connections_per_source_max,
         ..Options::new("s3")
     };
-    let s3 = serve(&env, config.s3, options, handler).await.map_err(refused(config.s3))?;
+    let s3 = serve(&env, config.s3, options, router.handler()).await.map_err(refused(config.s3))?;
     let admin = admin::routes(metrics, Arc::clone(&table));
     let admin = serve(&env, config.admin, Options::new("admin"), admin).await.map_err(refused(config.admin))?;
     Ok(Started { env, s3, admin, table })

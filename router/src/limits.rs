@@ -117,13 +117,17 @@ pub const MOVED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// For one call to the control plane that does not wait for changes.
 pub const CONTROL_PLANE_PATIENCE: Duration = Duration::from_secs(10);
+/// For reading the whole table, which is 220 MB when it has a million accounts, five million buckets and two million keys.
+pub const TABLE_PATIENCE: Duration = Duration::from_secs(60);
 /// The whole table is fetched this often, whether or not anything changed.
 pub const REFETCH_EVERY: Duration = Duration::from_secs(60);
 /// The pause after the control plane could not be reached is between zero and this, doubled up to the second.
 pub const SYNC_BACKOFF_FIRST: Duration = Duration::from_millis(100);
 pub const SYNC_BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// The table is saved at most this often.
+/// The table is saved at most this often, and saving takes at most one in so many parts of the time: a large table under a steady
+/// flow of changes must not keep the disk busy.
 pub const SAVE_EVERY: Duration = Duration::from_secs(1);
+pub const SAVE_ONE_IN: u32 = 20;
 
 /// For background work at shutdown.
 pub const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(5);

@@ -77,7 +77,7 @@ impl S3Access for Access {
         let (Some(_), Some(signer)) = (cx.credentials(), request.signer.get()) else {
             return Err(s3_error!(AccessDenied, "Access Denied"));
         };
-        when::check(cx.headers(), cx.uri(), self.clock.wall())?;
+        when::check(cx.headers(), cx.uri(), self.clock.wall()).map_err(|why| untimely(why, self.clock.is_doubted()))?;
         let op = S3Op::parse(&name).ok_or_else(|| not_built(&name))?;
         let _ = request.call.set((op, self.clock.now()));
         self.gates.enter(&self.admission, &request, *signer, op, cx.headers())?;
@@ -102,6 +102,12 @@ impl S3Access for Access {
     }
 }
 
+/// What to say to a request whose time is not ours. A node that does not know yet what time it is in its cell says that it did nothing, so
+/// that the router tries one that does.
+fn untimely(why: S3Error, is_doubted: bool) -> S3Error {
+    if is_doubted { respond(OpError::NotExecuted("the time of the cell is not known here yet".into())) } else { why }
+}
+
 fn not_built(name: &str) -> S3Error {
     s3_error!(NotImplemented, "{name} is not implemented.")
 }
@@ -117,6 +123,15 @@ mod tests {
         let query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let Declared { body, keys } = declared(op, &headers.collect(), &query);
         (body, keys)
+    }
+
+    #[test]
+    fn nobody_is_refused_for_the_time_by_a_node_that_does_not_know_it() {
+        let skewed = || s3_error!(RequestTimeTooSkewed, "The time differs.");
+        assert_eq!(untimely(skewed(), false).code().as_str(), "RequestTimeTooSkewed");
+        let told = untimely(skewed(), true);
+        assert_eq!(told.status_code(), Some(http::StatusCode::SERVICE_UNAVAILABLE));
+        assert!(told.headers().is_some_and(|all| all.contains_key(bulkhead_model::headers::NOT_EXECUTED)));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 use crate::{
     Az, Limits,
     certification::{Certification, Slo},
+    machine::Machine,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -14,6 +15,8 @@ use sha2::{Digest, Sha256};
 pub enum BlueprintError {
     #[error("the blueprint is not valid TOML of the expected shape: {0}")]
     Syntax(#[from] toml::de::Error),
+    #[error("the blueprint is not the canonical form of one: {0}")]
+    Canonical(#[from] serde_json::Error),
     #[error("blueprint {name:?}: {what} is {found}, but must be {allowed}: {why}")]
     Invalid { name: String, what: &'static str, found: String, allowed: String, why: &'static str },
 }
@@ -42,6 +45,9 @@ pub struct Blueprint {
     /// How a cell is tried before it takes tenants. Left out likewise.
     #[serde(default, skip_serializing_if = "is_default")]
     pub certification: Certification,
+    /// What a node runs on. A blueprint without it is for processes of one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -162,18 +168,36 @@ impl Blueprint {
     /// # Errors
     /// [`BlueprintError`] names the first field that is wrong and what it may be.
     pub fn parse(text: &str) -> Result<Self, BlueprintError> {
-        let blueprint: Self = toml::from_str(text)?;
+        Self::checked(toml::from_str(text)?)
+    }
+
+    /// Parses and validates the canonical form. It has the hash of the file that it came from.
+    ///
+    /// # Errors
+    /// [`BlueprintError`], as for the file.
+    pub fn parse_canonical(text: &str) -> Result<Self, BlueprintError> {
+        Self::checked(serde_json::from_str(text)?)
+    }
+
+    fn checked(blueprint: Self) -> Result<Self, BlueprintError> {
         blueprint.validate()?;
         blueprint.validate_background()?;
         blueprint.validate_limits()?;
         blueprint.validate_certification()?;
+        if let Some(machine) = &blueprint.machine {
+            machine.validate(&blueprint)?;
+        }
         Ok(blueprint)
     }
 
-    /// Hex SHA-256 of the canonical (JSON) form: formatting and comments of the file do not change it.
+    /// The one form of a blueprint that its hash is taken of: JSON without spaces, fields in their order here.
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(self).expect("a blueprint has only string keys and plain values")
+    }
+
+    /// Hex SHA-256 of the canonical form: formatting and comments of the file do not change it.
     pub fn hash(&self) -> String {
-        let canonical = serde_json::to_vec(self).expect("a blueprint has only string keys and plain values");
-        hex::encode(Sha256::digest(canonical))
+        hex::encode(Sha256::digest(self.canonical()))
     }
 
     /// Whether it says all that a cell is certified by.
@@ -307,7 +331,7 @@ impl Blueprint {
         bounds.into_iter().try_for_each(|bound| self.check(bound.what, bound.found, bound.min, bound.max, bound.why))
     }
 
-    fn check(
+    pub(crate) fn check(
         &self,
         what: &'static str,
         found: u64,
@@ -319,7 +343,17 @@ impl Blueprint {
             return Ok(());
         }
         let allowed = if min == max { min.to_string() } else { format!("{min} to {max}") };
-        Err(BlueprintError::Invalid { name: self.name.clone(), what, found: found.to_string(), allowed, why })
+        Err(self.invalid(what, found.to_string(), allowed, why))
+    }
+
+    pub(crate) fn invalid(
+        &self,
+        what: &'static str,
+        found: String,
+        allowed: String,
+        why: &'static str,
+    ) -> BlueprintError {
+        BlueprintError::Invalid { name: self.name.clone(), what, found, allowed, why }
     }
 }
 
@@ -333,6 +367,18 @@ mod tests {
     fn the_dev_blueprint_is_valid() {
         let dev = Blueprint::parse(DEV).expect("valid");
         assert_eq!((dev.name.as_str(), dev.nodes()), ("dev", 3));
+    }
+
+    #[test]
+    fn the_canonical_form_is_the_same_blueprint_with_the_same_hash() {
+        for text in [DEV, include_str!("../../../blueprints/aws-small.toml")] {
+            let blueprint = Blueprint::parse(text).expect("valid");
+            let canonical = blueprint.canonical();
+            let again = Blueprint::parse_canonical(&canonical).expect("its own form");
+            assert_eq!((again.hash(), again), (hex::encode(Sha256::digest(canonical)), blueprint));
+        }
+        let error = Blueprint::parse_canonical("{}").expect_err("no blueprint").to_string();
+        assert!(error.contains("missing field"), "{error}");
     }
 
     #[test]

@@ -6,7 +6,14 @@
 use bulkhead_model::Timestamp;
 use parking_lot::Mutex;
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{task::JoinError, time::Instant};
 use tokio_util::{
     sync::CancellationToken,
@@ -45,17 +52,19 @@ pub struct Clock {
     manual: Option<Arc<Mutex<Timestamp>>>,
     /// What was agreed on with others, and when.
     agreed: Arc<Mutex<Option<(Timestamp, Instant)>>>,
+    /// There are others, and none has said yet that the machine's clock is right.
+    doubted: Arc<AtomicBool>,
 }
 
 impl Clock {
     /// The machine's clock.
     pub fn system() -> Self {
-        Self { manual: None, agreed: Arc::default() }
+        Self { manual: None, agreed: Arc::default(), doubted: Arc::default() }
     }
 
     /// A wall clock that shows `start` until [`Clock::set_wall`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self { manual: Some(Arc::new(Mutex::new(start))), agreed: Arc::default() }
+        Self { manual: Some(Arc::new(Mutex::new(start))), agreed: Arc::default(), doubted: Arc::default() }
     }
 
     /// For timeouts and durations. Never goes back.
@@ -76,6 +85,17 @@ impl Clock {
     /// Takes `time` for the time now, whatever the machine's clock says from here on.
     pub fn agree(&self, time: Timestamp) {
         *self.agreed.lock() = Some((time, self.now()));
+        self.doubted.store(false, Ordering::Relaxed);
+    }
+
+    /// The machine's clock is all there is, and may be wrong, until something is agreed on.
+    pub fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether nobody should be refused for the time it is here.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
     }
 
     /// What the machine's clock shows. May jump, and be wrong.
@@ -284,6 +304,16 @@ mod tests {
         clock.set_wall(Timestamp(7));
         assert_eq!(clock.machine(), Timestamp(7));
         assert!((1_000_000..1_060_000).contains(&clock.wall().0), "{:?}", clock.wall());
+    }
+
+    #[test]
+    fn a_clock_is_doubted_until_something_is_agreed_on() {
+        let clock = Clock::manual(Timestamp(5));
+        assert!(!clock.is_doubted(), "alone it is all there is");
+        clock.doubt();
+        assert!(clock.clone().is_doubted());
+        clock.agree(Timestamp(6));
+        assert!(!clock.is_doubted());
     }
 
     #[test]

@@ -4,12 +4,14 @@ use super::{
     body::Payload,
     outcome::{Lost, Outcome},
 };
-use crate::limits::CONNECT_TIMEOUT;
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinSet,
+};
 
 /// An open connection. Dropping it closes it.
 pub struct Connection {
@@ -27,17 +29,12 @@ pub enum Sent {
 }
 
 impl Connection {
-    /// Connects, without waiting longer than [`CONNECT_TIMEOUT`].
-    pub async fn open(address: SocketAddr) -> Outcome<Self> {
-        let stream = match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-            Err(_) => return Outcome::Unsent(format!("cannot connect to {address}: no answer")),
-            Ok(Err(error)) => return Outcome::Unsent(format!("cannot connect to {address}: {error}")),
-            Ok(Ok(stream)) => stream,
-        };
-        if let Err(error) = stream.set_nodelay(true) {
-            return Outcome::Unsent(format!("cannot set TCP_NODELAY: {error}"));
-        }
-        match http1::handshake(TokioIo::new(stream)).await {
+    /// Speaks HTTP on a connection to `address` that has just been opened.
+    pub async fn over<IO>(io: IO, address: SocketAddr) -> Outcome<Self>
+    where
+        IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        match http1::handshake(TokioIo::new(io)).await {
             Err(error) => Outcome::Unsent(format!("cannot speak HTTP to {address}: {error}")),
             Ok((sender, connection)) => {
                 let mut driver = JoinSet::new();

@@ -11,6 +11,7 @@ mod list;
 mod multipart;
 mod object;
 mod outcome;
+mod road;
 mod session;
 mod sign;
 #[cfg(test)]
@@ -22,5 +23,6 @@ pub use list::{ListQuery, Listed, ListedObject, Page};
 pub use multipart::{Part, Upload};
 pub use object::{Condition, Download, Put, Stored};
 pub use outcome::{Lost, Outcome, Refusal};
+pub use road::{Elsewhere, Line};
 pub use session::{Credentials, Session, Target, TargetError};
 pub use sign::PayloadHash;

@@ -5,12 +5,10 @@ use super::{
     call::{Answer, Call},
     connection::{Connection, Sent},
     outcome::{Lost, Outcome, Refusal},
+    road::{Elsewhere, Road},
     sign::{self, PayloadHash, SigningKey},
 };
-use crate::{
-    clock,
-    limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT},
-};
+use crate::limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT};
 use bulkhead_model::headers;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
@@ -116,6 +114,7 @@ impl Target {
 /// One client. Opens its connection when it is first needed, and again after it was lost.
 pub struct Session {
     target: Arc<Target>,
+    road: Road,
     connection: Option<Connection>,
     signing: SigningKey,
     hash: PayloadHash,
@@ -138,8 +137,15 @@ struct ErrorDocument {
 impl Session {
     /// A session that signs bodies as `hash` says and waits [`REQUEST_TIMEOUT`].
     pub fn new(target: Arc<Target>, hash: PayloadHash) -> Self {
+        let (road, signing) = (Road::Network, SigningKey::default());
         let turn = SESSIONS.fetch_add(1, Ordering::Relaxed);
-        Self { target, connection: None, signing: SigningKey::default(), hash, timeout: REQUEST_TIMEOUT, turn }
+        Self { target, road, connection: None, signing, hash, timeout: REQUEST_TIMEOUT, turn }
+    }
+
+    /// Takes connections and the time from elsewhere than network and machine.
+    pub fn over(mut self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        self.road = Road::Elsewhere(elsewhere);
+        self
     }
 
     /// Waits at most `timeout` for an answer, and for each piece of its body.
@@ -214,17 +220,18 @@ impl Session {
     /// Goes on to the next address where there is one, when nobody answers: nothing was sent yet.
     async fn connect(&mut self) -> Outcome<Connection> {
         for _ in 0..self.target.others.len() {
-            match Connection::open(self.target.nth(self.turn)).await {
+            match self.road.open(self.target.nth(self.turn)).await {
                 Outcome::Unsent(_) => self.turn += 1,
                 other => return other,
             }
         }
-        Connection::open(self.target.nth(self.turn)).await
+        self.road.open(self.target.nth(self.turn)).await
     }
 
     fn request(&mut self, call: Call<'_>) -> Request<Payload> {
         let target = &self.target;
-        let signed = sign::sign(&call, &target.host, &target.credentials, self.hash, clock::wall(), &mut self.signing);
+        let now = self.road.wall();
+        let signed = sign::sign(&call, &target.host, &target.credentials, self.hash, now, &mut self.signing);
         let query = call.query_string();
         let uri = if query.is_empty() { call.path() } else { format!("{}?{query}", call.path()) };
         let mut request = Request::builder()

@@ -34,7 +34,16 @@ impl Upstreams {
     /// No cells yet. Speaks TLS to all of them when `tls` is given.
     pub fn new(env: Env, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { http::uri::Scheme::HTTPS } else { http::uri::Scheme::HTTP };
-        let connections = client::pool(tls, Some(limits::UPSTREAM_BUFFER_BYTES));
+        Self::with(env, scheme, client::Connector::network(tls))
+    }
+
+    /// No cells yet. `dial` opens the connections to them, with no network in between.
+    pub fn over(env: Env, dial: Arc<dyn client::Dial>) -> Self {
+        Self::with(env, http::uri::Scheme::HTTP, client::Connector::Other(dial))
+    }
+
+    fn with(env: Env, scheme: http::uri::Scheme, connector: client::Connector) -> Self {
+        let connections = client::pool(connector, Some(limits::UPSTREAM_BUFFER_BYTES));
         let start = env.clock.now();
         Self { cells: ArcSwap::default(), connections, scheme, env, start }
     }

@@ -2,6 +2,7 @@
 //!
 //! Two implementations: [`RealDisk`], and [`FaultyDisk`], which loses, tears, flips and refuses as a seed tells it.
 
+mod direct;
 mod faulty;
 mod real;
 

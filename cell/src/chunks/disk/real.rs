@@ -1,6 +1,9 @@
 //! A directory of a real file system.
 
-use super::{Disk, DiskFile};
+use super::{
+    Disk, DiskFile,
+    direct::{Direct, Staging},
+};
 use bulkhead_service::directory;
 use parking_lot::Mutex;
 use rustix::fs::{Advice, FallocateFlags, FlockOperation};
@@ -23,6 +26,7 @@ pub struct RealDisk {
     dir: PathBuf,
     /// Open for `fsync` of its entries.
     entries: Mutex<File>,
+    staging: Arc<Mutex<Staging>>,
     _lock: File,
 }
 
@@ -35,7 +39,7 @@ impl RealDisk {
         directory::make(dir)?;
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(dir.join(LOCK))?;
         rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { dir: dir.to_owned(), entries: Mutex::new(File::open(dir)?), _lock: lock })
+        Ok(Self { dir: dir.to_owned(), entries: Mutex::new(File::open(dir)?), staging: Staging::shared(), _lock: lock })
     }
 }
 
@@ -55,17 +59,23 @@ impl Disk for RealDisk {
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.dir.join(name);
         let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path)?;
-        if let Err(error) = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len) {
-            // A part may have been allocated. Should this fail as well, it is the next open that removes what was not finished.
-            drop(std::fs::remove_file(path));
-            return Err(error.into());
+        let prepared = rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, len)
+            .map_err(io::Error::from)
+            .and_then(|()| Direct::open(&path, &self.staging));
+        match prepared {
+            Ok(direct) => Ok(Arc::new(RealFile { file, direct })),
+            Err(error) => {
+                // A part may have been allocated. Should this fail as well, it is the next open that removes what was not finished.
+                drop(std::fs::remove_file(path));
+                Err(error)
+            }
         }
-        Ok(Arc::new(RealFile { file }))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(self.dir.join(name))?;
-        Ok(Arc::new(RealFile { file }))
+        // It is written to once more at most: a footer.
+        Ok(Arc::new(RealFile { file, direct: None }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -85,6 +95,7 @@ impl Disk for RealDisk {
 
 struct RealFile {
     file: File,
+    direct: Option<Direct>,
 }
 
 impl DiskFile for RealFile {
@@ -93,6 +104,11 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, buffers: &mut [IoSlice<'_>], offset: u64) -> io::Result<()> {
+        if let Some(direct) = &self.direct
+            && direct.write_at(buffers, offset)?
+        {
+            return Ok(());
+        }
         let (mut rest, mut offset) = (buffers, offset);
         while rest.iter().any(|buffer| !buffer.is_empty()) {
             let count = rest.len().min(BUFFERS_PER_WRITE_MAX);
@@ -169,5 +185,29 @@ mod tests {
         let mut behind = Vec::new();
         let error = file.read_at(&mut behind, 2, (1 << 20) - 1).expect_err("one byte is there");
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    /// A chunk's pages go past the page cache, a footer's bytes through it, and both are read through it.
+    #[test]
+    fn whole_pages_and_other_bytes_are_written_beside_each_other() {
+        const PAGE: usize = 4096;
+        let dir = tempfile::tempdir().expect("a directory");
+        let disk = RealDisk::open(dir.path()).expect("free");
+        let file = disk.create("a", 32 << 20).expect("created");
+        let read = |len, offset| {
+            let mut bytes = Vec::new();
+            file.read_at(&mut bytes, len, offset).expect("read");
+            bytes
+        };
+        let large: Vec<u8> = (0..crate::limits::DIRECT_WRITE_BYTES + 3 * PAGE).map(|at| (at / 7 % 251) as u8).collect();
+        assert_eq!(read(PAGE, PAGE as u64), [0; PAGE], "what is read ahead is not there afterwards");
+        let (head, rest) = large.split_at(17);
+        file.write_at(&mut [IoSlice::new(head), IoSlice::new(rest)], PAGE as u64).expect("whole pages");
+        let end = (PAGE + large.len()) as u64;
+        file.write_at(&mut [IoSlice::new(b"a footer")], end).expect("some bytes");
+        file.write_at(&mut [IoSlice::new(&[9; PAGE])], 0).expect("a page before them");
+        file.sync().expect("synced");
+        assert!(read(large.len(), PAGE as u64) == large);
+        assert_eq!((read(8, end), read(PAGE, 0)), (b"a footer".to_vec(), vec![9; PAGE]));
     }
 }

@@ -3,23 +3,24 @@
 //! Never retries a call that may have been executed: [`ClientError`] says what is known, and the caller decides.
 
 mod carrier;
+mod connector;
 mod error;
 mod failover;
 
 pub use carrier::Transport;
+pub use connector::{Connector, Dial, Line, Stream};
 pub use error::ClientError;
 pub use failover::Endpoints;
 
 use carrier::Carrier;
 
-use crate::{auth::Token, limits, telemetry::trace_context, tls};
+use crate::{auth::Token, limits, telemetry::trace_context};
 use bulkhead_model::{api::error::ApiError, headers};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
-    client::legacy::{self, connect::HttpConnector},
+    client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -34,24 +35,12 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
-/// Opens TCP connections without delay, and TLS on them for `https`.
-pub type Connector = HttpsConnector<HttpConnector>;
-
 /// Pooled connections for bodies of another type than [`Body`]; [`Client`] has one of its own. Adds `Host` only when it is absent.
 /// A connection buffers at most `buffer_bytes_max`, where it matters how much lies there for whoever does not take it.
-pub fn pool<B>(tls: Option<rustls::ClientConfig>, buffer_bytes_max: Option<usize>) -> legacy::Client<Connector, B>
+pub fn pool<B>(connector: Connector, buffer_bytes_max: Option<usize>) -> legacy::Client<Connector, B>
 where
     B: http_body::Body<Data: Send> + Send,
 {
-    let mut tcp = HttpConnector::new();
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(limits::CONNECT_PATIENCE));
-    tcp.enforce_http(false);
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(tls.unwrap_or_else(tls::no_client))
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(tcp);
     let mut builder = legacy::Client::builder(TokioExecutor::new());
     builder
         .pool_timer(TokioTimer::new())
@@ -75,7 +64,11 @@ impl Client {
     /// Presents `token` on every call; speaks TLS when `tls` is given.
     pub fn new(token: Option<&Token>, tls: Option<rustls::ClientConfig>) -> Self {
         let scheme = if tls.is_some() { "https" } else { "http" };
-        Self { carrier: Carrier::Pool(Box::new(pool(tls, None))), authorization: token.map(Token::header), scheme }
+        Self {
+            carrier: Carrier::Pool(Box::new(pool(Connector::network(tls), None))),
+            authorization: token.map(Token::header),
+            scheme,
+        }
     }
 
     /// Presents `token` on every call; `transport` carries the calls, with no network in between.
@@ -136,6 +129,21 @@ impl Client {
         tokio::time::timeout(patience, answered).await.unwrap_or(Err(ClientError::TimedOut(patience)))
     }
 
+    /// As [`Client::send`], but a refusal is an error.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] for any status but 2xx, with the peer's own reason.
+    pub async fn open(&self, request: Request<Body>, patience: Duration) -> Result<Response<Body>, ClientError> {
+        let answer = self.send(request, patience).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        let reason = tokio::time::timeout(patience, whole(body, limits::REFUSAL_BYTES_MAX)).await;
+        let reason = reason.unwrap_or(Err(ClientError::TimedOut(patience)))?;
+        read_json::<()>(head.status, &reason).and(Err(ClientError::Malformed("a refusal that is none".into())))
+    }
+
     /// Sends `question` as JSON (or nothing) and reads the answer as JSON. An answer without a body (`204`) is read as `null`, so
     /// `A` may be `()`.
     ///
@@ -166,8 +174,11 @@ impl Client {
     }
 }
 
-/// All of a body.
-async fn whole(mut body: Body, max: usize) -> Result<Bytes, ClientError> {
+/// All of a body, at most `max` bytes.
+///
+/// # Errors
+/// [`ClientError::Lost`] when there are more, or the connection ends before.
+pub async fn whole(mut body: Body, max: usize) -> Result<Bytes, ClientError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ClientError::Lost(error.to_string()))?;

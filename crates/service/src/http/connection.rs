@@ -57,8 +57,15 @@ pub(super) async fn run<S, B>(
     }
 }
 
-async fn serve<IO, S, B>(io: IO, peer: Peer, handler: S, options: &Options, clock: &Clock, stop: &CancellationToken)
-where
+/// As [`run`], on bytes that need nothing before HTTP is spoken.
+pub(super) async fn serve<IO, S, B>(
+    io: IO,
+    peer: Peer,
+    handler: S,
+    options: &Options,
+    clock: &Clock,
+    stop: &CancellationToken,
+) where
     IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Handler<B>,
     B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,

@@ -19,6 +19,7 @@ use http_body::Body;
 use sources::Sources;
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
@@ -141,6 +142,17 @@ where
     };
     env.tasks.spawn("accept", running.connections.track_future(accepting.run(listener, handler)));
     Ok(running)
+}
+
+/// Serves one connection that somebody else has accepted from `peer`, until it ends or all tasks of `env` are told to stop. No bound on
+/// the number of connections holds for it, and there is no TLS on it.
+pub async fn serve_connection<IO, S, B>(env: &Env, io: IO, peer: SocketAddr, options: &Options, handler: S)
+where
+    IO: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Handler<B>,
+    B: Body<Data = Bytes, Error: Into<Boxed>> + Send + 'static,
+{
+    connection::serve(io, Peer(peer), handler, options, &env.clock, &env.tasks.stopping()).await;
 }
 
 /// Counts a connection as long as it is open, also when what serves it panics.

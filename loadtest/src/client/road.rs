@@ -1,0 +1,65 @@
+//! What a session takes from its surroundings: connections and the time. The network's and the machine's, or somebody else's.
+
+use super::{connection::Connection, outcome::Outcome};
+use crate::{clock, limits::CONNECT_TIMEOUT};
+use futures::future::BoxFuture;
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Takes the place of network and machine.
+pub trait Elsewhere: Send + Sync {
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// When there is none: nothing was sent.
+    fn connect(&self, to: SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Line>>>;
+
+    /// The time for signatures.
+    fn wall(&self) -> time::OffsetDateTime;
+}
+
+/// A connection that somebody else opened.
+pub trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
+
+/// Either of them.
+#[derive(Clone)]
+pub(super) enum Road {
+    Network,
+    Elsewhere(Arc<dyn Elsewhere>),
+}
+
+impl Road {
+    /// Connects, without waiting longer than [`CONNECT_TIMEOUT`].
+    pub async fn open(&self, to: SocketAddr) -> Outcome<Connection> {
+        let unsent = |why: &dyn std::fmt::Display| Outcome::Unsent(format!("cannot connect to {to}: {why}"));
+        match self {
+            Self::Network => match timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await {
+                Err(_) => unsent(&"no answer"),
+                Ok(Err(error)) => unsent(&error),
+                Ok(Ok(stream)) => match stream.set_nodelay(true) {
+                    Ok(()) => Connection::over(stream, to).await,
+                    Err(error) => Outcome::Unsent(format!("cannot set TCP_NODELAY: {error}")),
+                },
+            },
+            Self::Elsewhere(elsewhere) => match timeout(CONNECT_TIMEOUT, elsewhere.connect(to)).await {
+                Err(_) => unsent(&"no answer"),
+                Ok(Err(error)) => unsent(&error),
+                Ok(Ok(line)) => Connection::over(line, to).await,
+            },
+        }
+    }
+
+    /// The time for signatures.
+    pub fn wall(&self) -> time::OffsetDateTime {
+        match self {
+            Self::Network => clock::wall(),
+            Self::Elsewhere(elsewhere) => elsewhere.wall(),
+        }
+    }
+}
