@@ -146,6 +146,11 @@ impl Certify {
         }
     }
 
+    /// The cell is broken so that it enforces none.
+    pub(super) fn without_limits(&self) -> bool {
+        self.broken == Some(Broken::NoAdmission)
+    }
+
     /// Breaks the cell as was asked for.
     ///
     /// # Errors
@@ -156,13 +161,13 @@ impl Certify {
             None | Some(Broken::NoAdmission) => Ok(()),
             Some(Broken::SlowFsync) => {
                 for node in &subject.nodes {
-                    node.admin.fault(&Fault::SlowDisk { ms: SLOW_FLUSH_MS }).await?;
+                    subject.fault(node, &Fault::SlowDisk { ms: SLOW_FLUSH_MS }).await?;
                 }
                 Ok(())
             }
             Some(Broken::DropsChunks) => {
                 let node = subject.nodes.last().context("a cell has nodes")?;
-                Ok(node.admin.fault(&Fault::DropChunks { drop: true }).await?)
+                subject.fault(node, &Fault::DropChunks { drop: true }).await
             }
         }
     }

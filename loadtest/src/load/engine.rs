@@ -154,13 +154,27 @@ impl Engine {
     ///
     /// # Errors
     /// When a client panics.
-    pub async fn run(&self, phases: &[Phase], mut each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+    pub async fn run(&self, phases: &[Phase], each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+        self.crowded(0, phases, each_second).await
+    }
+
+    /// As [`Self::run`], with at least so many connections of each account: an overload must reach the service, and not wait here.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn crowded(
+        &self,
+        connections: u16,
+        phases: &[Phase],
+        mut each_second: impl FnMut(&Progress<'_>),
+    ) -> anyhow::Result<Report> {
         let recorders: Vec<Arc<Recorder>> = self.workload.groups.iter().map(|_| Arc::default()).collect();
         let queues: Vec<Arc<Queue>> = self.tenants.iter().map(|_| Arc::new(Queue::new())).collect();
         let mut clients = JoinSet::new();
         let mut numbers = 0_u32..;
         for (tenant, queue) in self.tenants.iter().zip(&queues) {
-            for number in numbers.by_ref().take(tenant.group.connections.into()) {
+            let connections = tenant.group.connections.max(connections);
+            for number in numbers.by_ref().take(connections.into()) {
                 let target = self.target(tenant, number);
                 let client = Client::new(tenant.clone(), target, recorders[tenant.number].clone());
                 clients.spawn(client.run(queue.clone()));
