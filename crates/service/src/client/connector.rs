@@ -97,10 +97,6 @@ impl tower::Service<Uri> for Connector {
 }
 
 /// An open connection of either kind.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a server has the first kind alone, and is not to pay for a box around it"
-)]
 pub enum Stream {
     /// With TLS it is large, and a pool holds many of either.
     Network(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
