@@ -6,6 +6,10 @@ ROUNDS ?= 10
 SEEDS ?= 100
 FIRST ?= 1
 SEED ?= 1
+CELL ?= c1
+PROFILE ?= quick
+A ?= .bulkhead
+B ?=
 
 CARGO_TARGET_DIR ?= target
 BIN := $(CARGO_TARGET_DIR)/debug
@@ -14,7 +18,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify fix bench neighbours overload gray drill sim crash partition corrupt wipe fill reclaim mutants clean needs build
+.PHONY: help up down test verify terraform fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table fleet mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -28,20 +32,31 @@ down: ## stop what `make up` started; the data stays in DATA
 test: verify build ## everything CI runs: verify, unit tests, integration tests with real processes and clients
 	cargo test --workspace
 
-verify: needs ## formatting, lints, documentation, licences; writes nothing to the tree
+verify: needs ## formatting, lints, documentation, licences, Terraform; writes nothing to the tree
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
 	@.ci/deny
+	@.ci/terraform
+
+terraform: ## format, validate and test the Terraform modules with every call of AWS mocked; part of verify
+	@.ci/terraform
 
 fix: ## apply formatting and the lints' suggestions
 	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	cargo fmt --all
+	@if command -v terraform >/dev/null; then terraform fmt -recursive terraform; fi
 
 bench: build ## PUT and GET per second and latency, through the router and straight to a cell, on a private cluster
 	@for size in 4KiB 1MiB 16MiB; do \
 		$(LOADTEST) bench --private-cluster --sizes $$size --seconds $(SECONDS_PER_POINT) || exit 1; \
 	done
+
+certify: build ## try whether a cell of a private fleet does what its blueprint declares; certificate and report in ./certification (PROFILE=quick|full)
+	@$(LOADTEST) certify --private-cluster --cell $(CELL) --profile $(PROFILE)
+
+compare: build ## the same work by turns on two services: A=.bulkhead (or http://HOST:PORT) B=http://HOST:PORT; keys in COMPARE_A_... and COMPARE_B_...
+	@$(LOADTEST) compare --a $(A) --b $(B) --json compare.json
 
 neighbours: build ## one account does ten times its share on a private cluster; its quiet neighbours must not notice
 	@$(LOADTEST) neighbours --private-cluster --both
@@ -79,6 +94,12 @@ fill: build ## fill a cell to its maxima and its disks to their reserve; needs r
 
 reclaim: build ## write 2 GiB, delete 90%, see the space come back and the rest stay; takes 15 minutes (SEED=1)
 	@$(LOADTEST) reclaim --private-cluster --seed $(SEED)
+
+table: needs ## what a routing table costs by its size: memory, loading, changes, lookups (1 GiB of memory)
+	@cargo run -p bulkhead-router --example table
+
+fleet: needs ## simulate a year of a fleet with a million accounts; figures, and plots in docs/placement/
+	@cargo run -p bulkhead-control-plane --example fleet -- --plots docs/placement
 
 mutants: needs ## plant each bug of mutants/list in a copy of the tree and see that the named test catches it
 	@mutants/run

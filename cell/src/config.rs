@@ -29,6 +29,7 @@ pub struct File {
     pub admin: SocketAddr,
     /// Where the other nodes of the cell call.
     pub peer: SocketAddr,
+    /// A blueprint's file (TOML), or its canonical form when the name ends in `.json`.
     pub blueprint: PathBuf,
     pub admin_token_file: PathBuf,
     /// The same on all nodes of the cell.
@@ -44,6 +45,9 @@ pub struct File {
     pub domains: Vec<String>,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
+    /// The node is there to be broken in drills, whoever uses it. Where it is not, it can be certified while the cell is empty, and no more.
+    #[serde(default)]
+    pub drills: bool,
 }
 
 impl Validate for File {
@@ -76,6 +80,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether drills may break this node.
+    pub fn may_be_drilled(&self) -> bool {
+        self.file.drills || self.blueprint.name == "dev"
+    }
+
     /// Reads the configuration file and every file it names.
     ///
     /// # Errors
@@ -85,7 +94,10 @@ impl Config {
         let unreadable = |why| ConfigError::Unreadable { file: file.blueprint.clone(), why };
         let malformed = |why: String| ConfigError::Malformed { file: file.blueprint.clone(), why };
         let text = std::fs::read_to_string(&file.blueprint).map_err(unreadable)?;
-        let blueprint = Blueprint::parse(&text).map_err(|error| malformed(error.to_string()))?;
+        // Terraform hands on the canonical form: it cannot read TOML.
+        let is_canonical = file.blueprint.extension().is_some_and(|extension| extension == "json");
+        let parsed = if is_canonical { Blueprint::parse_canonical(&text) } else { Blueprint::parse(&text) };
+        let blueprint = parsed.map_err(|error| malformed(error.to_string()))?;
         if !blueprint.topology.azs.contains(&file.az) {
             return Err(malformed(format!("it has no AZ {}, in which this node is said to be", file.az)));
         }
@@ -97,5 +109,34 @@ impl Config {
             cell_key: config::read_key(&file.cell_key_file)?,
             file,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_accepts_the_configuration_that_terraform_writes() {
+        let mut text = include_str!("../../terraform/modules/cell/config.toml.tftpl").to_owned();
+        for (name, value) in [
+            ("${cell}", "c1"),
+            ("${node}", "4"),
+            ("${az}", "az-a"),
+            ("${ports.s3}", "9000"),
+            ("${ports.admin}", "9001"),
+            ("${ports.peer}", "9002"),
+            ("${control_plane}", r#"["10.64.33.10:9002"]"#),
+            ("${region}", "eu-west-1"),
+            ("${domains}", r#"["s3.example.org"]"#),
+            ("@address@", "10.64.0.7"),
+        ] {
+            assert!(text.contains(name), "{name} is not in the template");
+            text = text.replace(name, value);
+        }
+        let file: File = toml::from_str(&text).expect("every value is filled in");
+        assert_eq!(file.validate(), Ok(()));
+        assert_eq!((file.node, file.peer.to_string()), (NodeId(4), "10.64.0.7:9002".to_owned()));
+        assert!(file.blueprint.extension().is_some_and(|extension| extension == "json"));
     }
 }

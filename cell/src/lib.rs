@@ -7,6 +7,7 @@ pub mod admit;
 pub mod chunks;
 pub mod clock;
 pub mod config;
+pub mod drill;
 pub mod jobs;
 pub mod limit;
 pub mod limits;

@@ -12,6 +12,7 @@ use crate::{
     chunks::{self, ChunkStore, LocalConfig, Topology, disk::RealDisk},
     clock,
     config::Config,
+    drill::Drill,
     jobs::{self, figures::Figures},
     limit::{self, Limiter},
     limits::ROUTER_PATIENCE,
@@ -72,8 +73,10 @@ impl Node {
         let key = CellKey::new(config.cell_key);
         let names = names(&config, &env);
         let admission = Admission::new(env.clock.clone(), config.blueprint.isolation.enabled);
-        let cell =
-            Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes).behind(admission.clone());
+        let drill = Drill::open(&config.file.data, config.may_be_drilled(), env.clock.clone());
+        let cell = Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes)
+            .behind(admission.clone())
+            .marked(drill.clone());
 
         env.tasks.spawn("membership", follow_membership(env.clone(), replica.clone(), chunks.clone()));
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
@@ -111,6 +114,7 @@ impl Node {
             cell_key: key.clone(),
             account_limits: config.blueprint.account_limits,
             poison: poison.clone(),
+            drill,
             env: env.clone(),
             waits: waits_for(&replica, &limiter),
         };

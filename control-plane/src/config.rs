@@ -137,4 +137,25 @@ mod tests {
             assert!(error.contains(reason), "{error}");
         }
     }
+
+    #[test]
+    fn a_node_accepts_the_configuration_that_terraform_writes() {
+        let mut text = include_str!("../../terraform/modules/control-plane/config.toml.tftpl").to_owned();
+        let members = (1..=3).map(|n| format!(r#"{{ node = {n}, az = "az-a", peer = "10.64.33.{n}:9003" }}"#));
+        let members = format!("[{}]", members.collect::<Vec<_>>().join(", "));
+        for (name, value) in [
+            ("${node}", "2"),
+            ("${az}", "az-b"),
+            ("${address}", "10.64.33.2"),
+            ("${ports.api}", "9002"),
+            ("${ports.peer}", "9003"),
+            ("${members}", &members),
+            ("${region}", "eu-west-1"),
+        ] {
+            assert!(text.contains(name), "{name} is not in the template");
+            text = text.replace(name, value);
+        }
+        let config = parse(&text).expect("every value is filled in");
+        assert_eq!((config.voters().len(), config.forms_group()), (3, false));
+    }
 }

@@ -27,6 +27,8 @@ pub const CHANGES_KEPT: u64 = 10_000;
 /// Changes in one answer of the feed.
 pub const CHANGES_PER_ANSWER: usize = 1_000;
 const _: () = assert!(CHANGES_PER_ANSWER as u64 <= CHANGES_KEPT);
+/// Entries of a routing table that is answered as JSON: some fifty megabytes of it. Larger ones are answered in their binary form only.
+pub const JSON_TABLE_ENTRIES_MAX: usize = 1_000_000;
 /// How often the published table is compared with the directory, beside being told of local changes.
 pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 

@@ -142,6 +142,17 @@ impl World {
         let body = response.into_body().collect().await.expect("a body").to_bytes();
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
     }
+
+    /// What a machine gets that asks for `path` as `accept`, and is answered just that.
+    pub async fn bytes_as(&self, accept: &str, path: &str) -> Vec<u8> {
+        let authorization = format!("Bearer {MACHINE}");
+        let request = Request::get(path).header(header::AUTHORIZATION, authorization).header(header::ACCEPT, accept);
+        let request = request.body(Body::empty()).expect("a request");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == accept.as_bytes()));
+        response.into_body().collect().await.expect("a body").to_bytes().to_vec()
+    }
 }
 
 async fn replica(dir: &TempDir, env: &Env) -> Replica {

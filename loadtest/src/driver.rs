@@ -45,7 +45,8 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn new() -> Self {
+    /// Nothing yet.
+    pub fn empty() -> Self {
         let latency = Histogram::new_with_bounds(1, LATENCY_MAX_MICROS, 3).expect("the bounds are constants that fit");
         Self { operations: 0, bytes: 0, seconds: 0.0, latency, errors: BTreeMap::new() }
     }
@@ -55,7 +56,8 @@ impl Sample {
         if self.seconds > 0.0 { self.operations as f64 / self.seconds } else { 0.0 }
     }
 
-    fn record(&mut self, done: Done, latency: Duration) {
+    /// Counts an operation's end.
+    pub fn record(&mut self, done: Done, latency: Duration) {
         match done.error {
             Some(error) => *self.errors.entry(error).or_default() += 1,
             None => {
@@ -66,7 +68,8 @@ impl Sample {
         }
     }
 
-    fn add(&mut self, other: &Self) {
+    /// Takes in what another one counted; the seconds stay.
+    pub fn add(&mut self, other: &Self) {
         self.operations += other.operations;
         self.bytes += other.bytes;
         self.latency.add(&other.latency).expect("both histograms have the same bounds");
@@ -90,7 +93,7 @@ pub async fn closed_loop<W: Worker>(workers: Vec<W>, pace: Pace, mut at_window: 
     at_window();
     tokio::time::sleep_until(end.into()).await;
     at_window();
-    let mut total = Sample::new();
+    let mut total = Sample::empty();
     while let Some(sample) = tasks.join_next().await {
         total.add(&sample.expect("a worker does not panic and is not aborted"));
     }
@@ -99,7 +102,7 @@ pub async fn closed_loop<W: Worker>(workers: Vec<W>, pace: Pace, mut at_window: 
 }
 
 async fn run<W: Worker>(mut worker: W, begin: Instant, end: Instant) -> Sample {
-    let mut sample = Sample::new();
+    let mut sample = Sample::empty();
     loop {
         let start = clock::now();
         if start >= end {

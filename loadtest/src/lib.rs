@@ -3,12 +3,16 @@
 //!
 //! Speaks only S3, the `bulkhead` command line and what the processes publish. Must not know any server crate.
 
+pub mod admin;
+pub mod certify;
 pub mod client;
 pub mod clock;
+pub mod compare;
 pub mod driver;
 #[cfg(test)]
 mod fake;
 pub mod faults;
+pub mod html;
 pub mod limits;
 pub mod load;
 pub mod machine;

@@ -100,3 +100,24 @@ pub const BEATS_MAX: usize = 1 << 20;
 pub const ACCOUNTS_TRIED: usize = 12;
 /// What router and node may hold in memory while thousands of slow clients are served. Bytes.
 pub const SLOW_RESIDENT_BYTES_MAX: u64 = 512 << 20;
+/// What `overload` takes for the promise of a cell, of all its requests together: the 99th percentile, in milliseconds. It is what a queue that
+/// stands may add (250 ms), so a cell that keeps it has none.
+pub const OVERLOAD_P99_MS: f64 = 250.0;
+/// Requests that may find all connections busy in a run that is to be an open loop: one in a hundred.
+pub const OVERLOAD_WAITED_MAX: f64 = 0.01;
+/// Connections that fill a side of a comparison.
+pub const COMPARE_FILLERS: u64 = 64;
+/// The longest a node's admin API may take to answer.
+pub const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
+/// Connections that empty a bucket after a certification.
+pub const CERTIFY_CLEANERS: usize = 16;
+/// The third copies of chunks must have followed this soon after the last write.
+pub const COPIES_PATIENCE: Duration = Duration::from_secs(5);
+/// Between two writes that look for a gap.
+pub const PROBE_EVERY: Duration = Duration::from_millis(10);
+/// The longest such a write waits for its answer.
+pub const PROBE_TIMEOUT: Duration = Duration::from_millis(400);
+/// The longest such a gap is looked into.
+pub const PROBE_PATIENCE: Duration = Duration::from_secs(30);
+/// Samples of an HTML report's plot; more are thinned out.
+pub const PLOT_POINTS_MAX: usize = 2_000;

@@ -1,8 +1,11 @@
 //! The `bulkhead-loadtest` program: arguments, runtime, and which scenario to run.
 
-use bulkhead_loadtest::scenario::{
-    bench, bigobject, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null, overload, partition,
-    powercut, racers, reclaim, refusal, rounds, sickcell, slowclients, wipe,
+use bulkhead_loadtest::{
+    certify, compare,
+    scenario::{
+        bench, bigobject, certificates, corrupt, crash, drill, fill, graynode, listing, load, neighbours, null,
+        overload, partition, powercut, racers, reclaim, refusal, rounds, sickcell, slowclients, warp, wipe,
+    },
 };
 use clap::{Parser, Subcommand};
 
@@ -57,6 +60,18 @@ enum Command {
     Graynode(graynode::GrayNode),
     /// Thousands of clients that send and read too slowly, and what the others see
     Slowclients(slowclients::SlowClients),
+    /// The same work on two S3 services by turns (A B B A): ratios with their intervals, latency, CPU, flushes
+    Compare(Box<compare::Compare>),
+    /// The closed loop of `warp mixed`, with its mix and window, and its columns
+    Warp(warp::Warp),
+    /// Try whether a cell does what its blueprint declares; writes a signed certificate and a report
+    Certify(Box<certify::Certify>),
+    /// Say whether a certificate is good, and why it is not
+    Verify(certificates::Verify),
+    /// Compare two certificates, and say which figures left the band
+    Diff(certificates::Diff),
+    /// Make an HTML report out of results
+    Report(certificates::MakeReport),
     /// List many keys, plain and by delimiter, and count what the cell touched
     Listing(listing::Listing),
 }
@@ -64,6 +79,10 @@ enum Command {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    // It leaves a cell as it was also when it is interrupted, which takes a moment.
+    if let Command::Certify(certify) = &arguments.command {
+        return certify::run(certify).await;
+    }
     // An interrupted run still stops what it started: the scenario is dropped, not killed.
     tokio::select! {
         ended = run(arguments.command) => ended,
@@ -92,6 +111,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Sickcell(sick) => sickcell::run(&sick).await,
         Command::Graynode(gray) => graynode::run(&gray).await,
         Command::Slowclients(slow) => slowclients::run(&slow).await,
+        Command::Compare(compare) => compare::run(&compare).await,
+        Command::Warp(warp) => warp::run(&warp).await,
+        Command::Certify(certify) => certify::run(&certify).await,
+        Command::Verify(verify) => certificates::verify(&verify),
+        Command::Diff(diff) => certificates::diff(&diff),
+        Command::Report(make) => certificates::report(&make),
         Command::Listing(listing) => listing::run(&listing).await,
     }
 }

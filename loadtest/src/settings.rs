@@ -138,6 +138,14 @@ impl Site {
     }
 }
 
+/// The account that a file like the one of `bulkhead dev up` names.
+///
+/// # Errors
+/// When something is missing in it.
+pub fn dev_env(file: &Path) -> anyhow::Result<Arc<Target>> {
+    Settings { given: BTreeMap::new(), file: file.to_owned() }.target()
+}
+
 /// What was given, and the file that says the rest.
 struct Settings {
     given: BTreeMap<String, String>,

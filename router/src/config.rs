@@ -98,4 +98,21 @@ mod tests {
             assert!(error.contains(reason), "{error}");
         }
     }
+
+    #[test]
+    fn a_router_accepts_the_configuration_that_terraform_writes() {
+        let mut text = include_str!("../../terraform/modules/router/config.toml.tftpl").to_owned();
+        for (name, value) in [
+            ("${ports.s3}", "9000"),
+            ("${ports.admin}", "9001"),
+            ("${control_plane}", r#"["10.64.33.10:9002"]"#),
+            ("${domains}", r#"["s3.example.org"]"#),
+            ("${connections_per_source_max}", "2048"),
+            ("@address@", "10.64.32.7"),
+        ] {
+            assert!(text.contains(name), "{name} is not in the template");
+            text = text.replace(name, value);
+        }
+        assert_eq!(check(&text), Ok(()));
+    }
 }

@@ -1,6 +1,9 @@
 //! What the admin API answers when it does not do what was asked: one JSON body, and a status that says what to conclude.
 
-use crate::meta::{command::Refusal, index::SubmitError};
+use crate::{
+    drill::DrillError,
+    meta::{command::Refusal, index::SubmitError},
+};
 use axum::{Json, response::IntoResponse};
 use bulkhead_model::{api::error::ApiError, headers};
 use bulkhead_replica::{FormError, MembershipError, ReadError, StoreError};
@@ -25,6 +28,8 @@ pub(super) enum AdminError {
     Form(#[from] FormError),
     #[error(transparent)]
     Membership(#[from] MembershipError),
+    #[error(transparent)]
+    Drill(#[from] DrillError),
     #[error("the change of the membership is not confirmed yet")]
     Unconfirmed,
     #[error("the index cannot be read")]
@@ -45,6 +50,7 @@ impl AdminError {
             Self::Submit(SubmitError::Unknown(_)) => (StatusCode::GATEWAY_TIMEOUT, "unknown_outcome"),
             Self::Submit(SubmitError::TooLarge { .. }) => (StatusCode::PAYLOAD_TOO_LARGE, "invalid"),
             Self::Form(_) | Self::Membership(_) => (StatusCode::CONFLICT, "conflict"),
+            Self::Drill(error) => drill(error),
             Self::Unconfirmed => (StatusCode::GATEWAY_TIMEOUT, "unknown_outcome"),
             Self::Store(_) | Self::Unexpected => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         }
@@ -61,10 +67,22 @@ impl AdminError {
             | Self::Submit(SubmitError::Unknown(_) | SubmitError::TooLarge { .. })
             | Self::Form(_)
             | Self::Membership(_)
+            | Self::Drill(_)
             | Self::Unconfirmed
             | Self::Store(_)
             | Self::Unexpected => false,
         }
+    }
+}
+
+fn drill(error: &DrillError) -> (StatusCode, &'static str) {
+    match error {
+        DrillError::NotMarked
+        | DrillError::NotCertifying
+        | DrillError::HasBuckets { .. }
+        | DrillError::NoDrillsHere => (StatusCode::CONFLICT, "conflict"),
+        DrillError::Seconds(_) | DrillError::NoSuchNode(_) => (StatusCode::BAD_REQUEST, "invalid"),
+        DrillError::Disk(_) => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
     }
 }
 

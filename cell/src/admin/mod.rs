@@ -4,6 +4,7 @@
 
 mod accounts;
 mod cell;
+mod drill;
 mod error;
 mod load;
 mod members;
@@ -16,6 +17,7 @@ mod tests;
 use crate::{
     admit::Admission,
     chunks::ChunkStore,
+    drill::Drill,
     jobs::figures::Figures,
     limits::{ADMIN_BODY_BYTES_MAX, ADMIN_PATIENCE},
     meta::{
@@ -67,6 +69,8 @@ pub struct Admin {
     /// What holds for an account of which nothing is set.
     pub account_limits: Limits,
     pub poison: Poison,
+    /// Whether it may be broken on purpose.
+    pub drill: Drill,
     pub env: Env,
     /// What readiness waits for.
     pub waits: Waits,
@@ -101,6 +105,9 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
         .route("/admin/v1/load", get(load::show))
         .route("/admin/v1/quarantine", get(quarantine::list))
         .route("/admin/v1/quarantine/{shape}", delete(quarantine::lift))
+        .route("/admin/v1/drill", put(drill::mark).get(drill::show).delete(drill::end))
+        .route("/admin/v1/drill/fault", post(drill::fault))
+        .route("/admin/v1/drill/ballast", put(drill::ballast))
         .route("/admin/v1/claims/settle", post(cell::settle_claim))
         .route("/admin/v1/members", post(members::add))
         .route("/admin/v1/voters", put(members::set_voters))

@@ -47,7 +47,7 @@ impl Node {
             checkpoint_log_bytes: 64 << 20,
             peer_token: None,
         };
-        let machine = Arc::new(Index::new(Capacity { bytes: 1 << 30, objects: 1_000, accounts: 1 }));
+        let machine = Arc::new(Index::new(Capacity::holding(1 << 30, 1_000, 1)));
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh directory");
         let index = IndexHandle::new(replica, env.clone(), NodeId(1));
         let local = LocalConfig { node: NodeId(1), extent_bytes: 1 << 20, chunk_bytes: 64 << 10 };
@@ -70,6 +70,7 @@ impl Node {
             cell_key: CellKey::new([7; 32]),
             account_limits: Limits::default(),
             poison,
+            drill: Drill::open(dir.path(), false, env.clock.clone()),
             env,
             waits: Arc::new(move || match waiting.replica().status().ready {
                 true => Vec::new(),
@@ -235,4 +236,33 @@ async fn limits_are_put_and_shown_with_the_cell_s_defaults() {
     let shown: AccountUsage = serde_json::from_slice(&body).expect("usage");
     let expected = Limits { write_requests: 50, ..Limits::default() };
     assert_eq!((shown.limits, shown.limits_version), (expected, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn faults_and_ballast_are_refused_on_a_node_that_is_not_marked_and_a_cell_with_a_bucket_is_not_marked() {
+    let node = Node::formed().await;
+    let fault = |body| node.call(Method::POST, "/admin/v1/drill/fault", Some(body));
+    let ballast = || node.call(Method::PUT, "/admin/v1/drill/ballast", Some(json!({ "bytes": 1 << 30, "objects": 5 })));
+    for (status, body) in
+        [fault(json!("kill")).await, fault(json!({ "slow_disk": { "ms": 5 } })).await, ballast().await]
+    {
+        assert_eq!((status, code(&body)), (StatusCode::CONFLICT, "conflict".to_owned()));
+    }
+    let certify = || node.call(Method::PUT, "/admin/v1/drill", Some(json!({ "purpose": "certify", "seconds": 60 })));
+    assert_eq!(certify().await.0, StatusCode::NO_CONTENT);
+    assert_eq!(ballast().await.0, StatusCode::NO_CONTENT);
+    let usage = node.admin.index.local().cell_usage().expect("readable");
+    assert_eq!((usage.bytes, usage.objects), (1 << 30, 5));
+    assert_eq!(fault(json!({ "clock_jump": { "ms": 0 } })).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(node.call(Method::DELETE, "/admin/v1/drill", None).await.0, StatusCode::NO_CONTENT);
+    assert_eq!(node.admin.index.local().cell_usage().expect("readable").bytes, 0);
+    assert_eq!(fault(json!("mend")).await.0, StatusCode::CONFLICT);
+
+    assert_eq!(node.put_account(ACCOUNT, 1).await.0, StatusCode::NO_CONTENT);
+    let owner = AccountId::new(100_000_000_001).expect("twelve digits");
+    let command = Command::CreateBucket { name: "b".into(), owner, claim: ClaimId(1), location: None };
+    node.admin.execute(command).await.expect("there is room");
+    let (status, body) = certify().await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(String::from_utf8_lossy(&body).contains("the cell has 1 buckets"));
 }

@@ -103,6 +103,8 @@ impl LocalStore {
             clock: env.clock.clone(),
             rng: env.rng.clone(),
             queue: receiver,
+            behind: Vec::new(),
+            behind_since: None,
             open: None,
             next: recovered.next,
         };
@@ -126,6 +128,9 @@ impl LocalStore {
     /// # Errors
     /// [`CopyError`]; the chunk may be durable all the same.
     pub async fn put(&self, chunk: Chunk, deadline: Instant) -> Result<(), CopyError> {
+        if bulkhead_service::drill::faults().drops() {
+            return Ok(());
+        }
         self.store(chunk, None, deadline).await.map(drop)
     }
 

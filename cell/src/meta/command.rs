@@ -4,7 +4,7 @@
 
 use super::record::{
     Account, BlobId, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag, Layout,
-    LimitsRecord, Part, PartSummary, UploadEpoch, UploadId,
+    LimitsRecord, Part, PartSummary, UploadEpoch, UploadId, Usage,
 };
 use bulkhead_model::{AccessKeyId, AccountId, ClaimId, Epoch, NodeId, RequestId, Timestamp};
 use bytes::Bytes;
@@ -111,6 +111,10 @@ pub enum Command {
     PutLimits {
         account: AccountId,
         limits: LimitsRecord,
+    },
+    /// Says what counts as held although nobody holds it, in a cell that is being certified.
+    SetBallast {
+        ballast: Usage,
     },
 }
 

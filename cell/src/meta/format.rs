@@ -6,7 +6,7 @@
 use super::{
     bookkeeping::{AccountTotals, BlobState, BucketState, CellState, Dropped, Errand, Fence, Replay},
     command::{Envelope, Outcome},
-    record::{Account, Bucket, Credential, LimitsRecord, Object, ObjectHead, OpenEpoch, Part, Segment, Upload},
+    record::{Account, Bucket, Credential, LimitsRecord, Object, ObjectHead, OpenEpoch, Part, Segment, Upload, Usage},
 };
 use bulkhead_replica::StoreError;
 use serde::{Serialize, de::DeserializeOwned};
@@ -79,6 +79,7 @@ records! {
     OpenEpoch => "an open epoch",
     CellState => "the cell's state",
     Dropped => "a dropped bucket",
+    Usage => "a cell's ballast",
     () => "an index entry",
 }
 

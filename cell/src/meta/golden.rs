@@ -150,6 +150,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("CloseEpochs", Command::CloseEpochs { epochs: vec![UploadEpoch(3), UploadEpoch(300)] }),
         ("ExpireGarbage", Command::ExpireGarbage { rows: vec![(Timestamp(300), blob())] }),
         ("PutLimits", Command::PutLimits { account: account(), limits: limits() }),
+        ("SetBallast", Command::SetBallast { ballast: Usage { bytes: 300, objects: 7 } }),
     ]
 }
 
@@ -253,6 +254,7 @@ fn lines() -> Vec<String> {
         },
     );
     lines.add("Dropped", &Dropped { parts_to: Some(vec![1]), uploads_to: None });
+    lines.add("Ballast", &usage);
     lines.add("index entry", &());
     for (name, command) in commands() {
         let (request, routed) = (Some(RequestId(0xFF)), Some((account(), Epoch(4))));

@@ -159,6 +159,14 @@ impl<R: Reader> IndexView<R> {
         Ok(CellUsage { bytes, objects, accounts: cell.accounts, buckets: cell.buckets })
     }
 
+    /// What the cell counts as held although nobody holds it.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn ballast(&self) -> Result<Usage, StoreError> {
+        Ok(keys::meta::ballast().get(&self.reader)?.unwrap_or_default())
+    }
+
     /// The cell's ticks so far: see [`crate::meta::ticks`].
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::{Caller, OpError, budget::Budgets, ingest::Cut};
 use crate::{
     admit::Admission,
     chunks::ChunkStore,
+    drill::Drill,
     limits::{CHUNK_PATIENCE, COMMIT_PATIENCE},
     meta::{
         command::{Command, Done, Refusal},
@@ -29,6 +30,8 @@ pub struct Cell {
     pub admission: Admission,
     /// How the bodies of objects are cut.
     pub cut: Cut,
+    /// Whether the cell is being certified; `None` where it never is.
+    pub drill: Option<Drill>,
 }
 
 impl Cell {
@@ -36,12 +39,22 @@ impl Cell {
     pub fn new(index: IndexHandle, chunks: ChunkStore, names: Names, env: Env, sizes: &Sizes) -> Self {
         let cut = Cut { inline_bytes_max: Some(sizes.inline_bytes_max), chunk_bytes: sizes.chunk_bytes };
         let (budgets, admission) = (Budgets::new(sizes.body_budget_bytes), Admission::new(env.clock.clone(), true));
-        Self { index, chunks, names, env, budgets, admission, cut }
+        Self { index, chunks, names, env, budgets, admission, cut, drill: None }
     }
 
     /// The same, with another gate in front of it.
     pub fn behind(self, admission: Admission) -> Self {
         Self { admission, ..self }
+    }
+
+    /// The same, on a node that may be certified.
+    pub fn marked(self, drill: Drill) -> Self {
+        Self { drill: Some(drill), ..self }
+    }
+
+    /// Whether only who certifies the cell may make buckets in it.
+    pub(super) fn is_certifying(&self) -> bool {
+        self.drill.as_ref().is_some_and(Drill::is_certifying)
     }
 
     /// Until when a commit may take that begins now, after a body has been taken in.

@@ -2,13 +2,19 @@
 //!
 //! A crash between the two leaves a claim that the control plane settles later: it asks the cell, whose answer fences the
 //! claim, so a late commit of an abandoned claim is refused. While the control plane is asked, nothing of the node is held.
+//!
+//! While the cell is being certified, who tries it is alone in it: its account is one that the control plane does not know, so its bucket's
+//! name is not claimed, and nobody else gets a bucket.
 
 use super::{Caller, Cell, OpError, context::unexpected};
 use crate::{
     meta::command::{Command, Done, Refusal},
     names::{ClaimError, ReleaseError},
 };
-use bulkhead_model::names;
+use bulkhead_model::{ClaimId, names};
+
+/// Of a name that the control plane was not asked for. It gives out none below 1.
+const UNCLAIMED: ClaimId = ClaimId(0);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
@@ -24,6 +30,16 @@ pub async fn run(cell: &Cell, caller: &Caller, request: Request) -> Result<(), O
     let Request { bucket: name, location } = request;
     names::check_bucket_name(&name).map_err(|error| OpError::InvalidBucketName(error.to_string()))?;
     let (owner, mut request) = (caller.account, caller.request);
+    if cell.is_certifying() != owner.is_reserved() {
+        return Err(OpError::NamesUnavailable("the cell is being certified, or its owner only tries cells".into()));
+    }
+    if owner.is_reserved() {
+        let command = Command::CreateBucket { name, owner, claim: UNCLAIMED, location };
+        return match cell.execute(caller, request, command, caller.deadline).await? {
+            Done::BucketCreated { .. } => Ok(()),
+            other => Err(unexpected(&other)),
+        };
+    }
     for last in [false, true] {
         let claim = async { cell.names.claim(&name, owner, caller.deadline).await.map_err(OpError::from) };
         let claim = caller.before_commit(true, claim).await?;

@@ -13,7 +13,7 @@ use bulkhead_model::{Timestamp, blueprint::Capacity};
 use cluster::{Cluster, HOUR, START, create_bucket, deadline, put};
 use futures::future::join_all;
 
-const ROOMY: Capacity = Capacity { bytes: 1 << 40, objects: 1_000_000, accounts: 10 };
+const ROOMY: Capacity = Capacity::holding(1 << 40, 1_000_000, 10);
 
 async fn bucket(cluster: &Cluster, name: &str) -> BucketId {
     match cluster.run(1, None, create_bucket(name)).await {
@@ -97,7 +97,7 @@ async fn timestamps_of_a_key_never_go_back_whatever_the_clocks_do() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_writers_at_once_fill_a_cell_to_its_last_object_and_byte_and_no_further() {
-    let cluster = Cluster::formed(Capacity { bytes: 1_000, objects: 40, accounts: 1 }).await;
+    let cluster = Cluster::formed(Capacity::holding(1_000, 40, 1)).await;
     let bucket = bucket(&cluster, "b").await;
     let mut commands = Vec::new();
     for n in 0..120_u8 {

@@ -1,16 +1,36 @@
 //! `/v1/routing`: the published table and its feed. Called by routers.
+//!
+//! Routers ask for the table's binary form, which is sent piece by piece; JSON is for people, and for tables that are small.
 
 use super::{Api, error::Failure};
+use crate::limits::JSON_TABLE_ENTRIES_MAX;
 use axum::{
     Json,
+    body::Body,
     extract::{Query, State, rejection::QueryRejection},
+    response::{IntoResponse as _, Response},
 };
-use bulkhead_model::{RoutingTable, api::control_plane::Changes};
+use bulkhead_model::{api::control_plane::Changes, routing::binary};
+use bytes::Bytes;
+use http::{HeaderMap, header};
 use serde::Deserialize;
-use std::sync::Arc;
+use std::convert::Infallible;
 
-pub async fn table(State(api): State<Api>) -> Json<Arc<RoutingTable>> {
-    Json(api.publisher.table())
+pub async fn table(State(api): State<Api>, headers: HeaderMap) -> Result<Response, Failure> {
+    let table = api.publisher.table();
+    let accepts = |accepted: &http::HeaderValue| accepted.as_bytes() == binary::CONTENT_TYPE.as_bytes();
+    if headers.get_all(header::ACCEPT).iter().any(accepts) {
+        let pieces = binary::pieces(&table).map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+        let body = Body::from_stream(futures::stream::iter(pieces));
+        return Ok(([(header::CONTENT_TYPE, binary::CONTENT_TYPE)], body).into_response());
+    }
+    if table.len() > JSON_TABLE_ENTRIES_MAX {
+        let (entries, accept) = (table.len(), binary::CONTENT_TYPE);
+        return Err(Failure::invalid(format!(
+            "the table has {entries} entries, and is answered as JSON up to {JSON_TABLE_ENTRIES_MAX}: ask for {accept}"
+        )));
+    }
+    Ok(Json(table).into_response())
 }
 
 #[derive(Deserialize)]

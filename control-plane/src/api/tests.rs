@@ -4,6 +4,7 @@ use crate::{
     store::{keys::FAMILIES, read},
     testing::{MACHINE, World},
 };
+use bulkhead_model::routing::binary;
 use bulkhead_replica::Reader as _;
 use http::{Method, StatusCode};
 use serde_json::Value;
@@ -71,6 +72,10 @@ async fn the_router_learns_of_an_account_its_key_and_its_bucket_from_the_feed() 
     let (_, full) = world.call_as(Some(MACHINE), Method::GET, "/v1/routing", None).await;
     assert_eq!(serde_json::from_value::<bulkhead_model::RoutingTable>(full).expect("a table"), table);
     assert_eq!((table.accounts.len(), table.keys.len(), table.cells.len()), (1, 1, 1));
+    let bytes = world.bytes_as(binary::CONTENT_TYPE, "/v1/routing").await;
+    let mut decoder = binary::Decoder::new(&bulkhead_model::RoutingTable::default());
+    decoder.push(&bytes).expect("a table");
+    assert_eq!(decoder.finish().expect("whole"), table);
 }
 
 #[tokio::test]

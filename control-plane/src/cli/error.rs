@@ -5,7 +5,7 @@ use crate::{
     provision::local::{ProvisionError, process::ProcessError},
 };
 use bulkhead_service::{client::ClientError, config::ConfigError};
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::PathBuf};
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,8 @@ pub enum CliError {
     NoToken(ConfigError),
     #[error("--endpoint {given:?} is not an address such as http://127.0.0.1:9002")]
     Endpoint { given: String },
+    #[error("{}: {why}", file.display())]
+    Blueprint { file: PathBuf, why: String },
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]

@@ -3,6 +3,7 @@
 //! Knows nothing of the directory: what it shows is what the API answers.
 
 mod account;
+mod blueprint;
 mod cell;
 mod connection;
 mod dev;
@@ -58,6 +59,9 @@ enum Command {
     /// Processes of this machine. Works while the control plane is down.
     #[command(subcommand, after_help = "Example: bulkhead node list --json")]
     Node(node::Command),
+    /// Blueprints of cells. Works without a control plane.
+    #[command(subcommand, after_help = "Example: bulkhead blueprint show blueprints/dev.toml")]
+    Blueprint(blueprint::Command),
     /// What the control plane is doing.
     #[command(after_help = "Example: bulkhead status")]
     Status,
@@ -78,6 +82,7 @@ pub async fn run(arguments: Arguments) -> Result<Output, CliError> {
         Command::Cell(command) => command.run(&settings.connect()?).await,
         Command::Node(node::Command::Replace(replace)) => replace.run(&settings.connect()?).await,
         Command::Node(command) => command.run(&settings.processes()).await,
+        Command::Blueprint(command) => command.run(),
         Command::Status => status::show(&settings.connect()?).await,
         Command::Dev(command) => command.run(settings).await,
     }

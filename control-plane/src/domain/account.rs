@@ -48,8 +48,8 @@ pub fn unique_email(email: &str) -> String {
 
 /// A random account id. The caller makes sure that it is free.
 pub fn random_id(rng: &Rng) -> AccountId {
-    let value = AccountId::FIRST + rng.below(AccountId::END - AccountId::FIRST);
-    AccountId::new(value).expect("a value between FIRST and END has twelve digits")
+    let value = AccountId::FIRST + rng.below(AccountId::RESERVED - AccountId::FIRST);
+    AccountId::new(value).expect("a value between FIRST and RESERVED has twelve digits")
 }
 
 /// Whether an account may go from one state to another. See [`AccountState`] for the drawing.

@@ -3,6 +3,8 @@
 pub mod account;
 pub mod cell;
 pub mod claims;
+#[cfg(test)]
+mod claims_model;
 pub mod disks;
 pub mod keys;
 pub mod placement;

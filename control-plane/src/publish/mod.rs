@@ -51,8 +51,7 @@ impl Publisher {
                     None => *table = Arc::new(snapshot(view)?),
                     Some(changes) if changes.is_empty() => break,
                     Some(changes) => {
-                        let table = Arc::make_mut(&mut table);
-                        changes.into_iter().for_each(|change| table.apply(change));
+                        Arc::make_mut(&mut table).apply_all(changes);
                     }
                 }
             }
@@ -120,11 +119,10 @@ fn snapshot(view: &dyn Reader) -> Result<RoutingTable, StoreError> {
         buckets: read::buckets(view)?.into_iter().map(|(name, bucket)| (name, bucket.account)).collect(),
         ..RoutingTable::default()
     };
-    for (id, key) in read::all_keys(view)? {
-        if key.state == KeyState::Active && table.accounts.contains_key(&key.account) {
-            table.keys.insert(id, key.account);
-        }
-    }
+    // All at once: one after the other, each would write a part of the table anew.
+    let keys = read::all_keys(view)?.into_iter();
+    let active = keys.filter(|(_, key)| key.state == KeyState::Active && table.accounts.contains_key(&key.account));
+    table.keys = active.map(|(id, key)| (id, key.account)).collect();
     for (id, cell) in read::cells(view)? {
         if cell.state == CellState::Active {
             table.cells.insert(id, routes(cell));

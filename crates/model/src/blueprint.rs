@@ -2,7 +2,11 @@
 //!
 //! Its [`Blueprint::hash`] names it: a cell remembers the hash it was stamped from.
 
-use crate::{Az, Limits};
+use crate::{
+    Az, Limits,
+    certification::{Certification, Slo},
+    machine::Machine,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -11,6 +15,8 @@ use sha2::{Digest, Sha256};
 pub enum BlueprintError {
     #[error("the blueprint is not valid TOML of the expected shape: {0}")]
     Syntax(#[from] toml::de::Error),
+    #[error("the blueprint is not the canonical form of one: {0}")]
+    Canonical(#[from] serde_json::Error),
     #[error("blueprint {name:?}: {what} is {found}, but must be {allowed}: {why}")]
     Invalid { name: String, what: &'static str, found: String, allowed: String, why: &'static str },
 }
@@ -33,6 +39,15 @@ pub struct Blueprint {
     /// What one account may ask for unless the control plane says otherwise. Left out likewise.
     #[serde(default, skip_serializing_if = "is_default")]
     pub account_limits: Limits,
+    /// What clients may expect. Left out likewise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub slo: Slo,
+    /// How a cell is tried before it takes tenants. Left out likewise.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub certification: Certification,
+    /// What a node runs on. A blueprint without it is for processes of one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<Machine>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -74,7 +89,7 @@ pub struct Sizes {
     pub checkpoint_log_bytes: u64,
 }
 
-/// What the cell is declared to hold, enforced when a write is applied.
+/// What the cell is declared to hold, enforced when a write is applied, and to serve, shown by its certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Capacity {
@@ -82,6 +97,37 @@ pub struct Capacity {
     pub bytes: u64,
     pub objects: u64,
     pub accounts: u64,
+    /// All four at once, by all accounts together; 0 is not declared, and a cell that declares nothing cannot be certified.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub puts_per_second: u64,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gets_per_second: u64,
+    /// Of pages.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub lists_per_second: u64,
+    /// Bodies in both directions together.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bytes_per_second: u64,
+}
+
+impl Capacity {
+    /// What is held, with no word on what is served.
+    pub const fn holding(bytes: u64, objects: u64, accounts: u64) -> Self {
+        Self {
+            bytes,
+            objects,
+            accounts,
+            puts_per_second: 0,
+            gets_per_second: 0,
+            lists_per_second: 0,
+            bytes_per_second: 0,
+        }
+    }
+
+    /// Requests of all kinds together, per second.
+    pub fn requests_per_second(&self) -> u64 {
+        self.puts_per_second + self.gets_per_second + self.lists_per_second
+    }
 }
 
 /// When a node looks after what it holds. Seconds.
@@ -122,17 +168,44 @@ impl Blueprint {
     /// # Errors
     /// [`BlueprintError`] names the first field that is wrong and what it may be.
     pub fn parse(text: &str) -> Result<Self, BlueprintError> {
-        let blueprint: Self = toml::from_str(text)?;
+        Self::checked(toml::from_str(text)?)
+    }
+
+    /// Parses and validates the canonical form. It has the hash of the file that it came from.
+    ///
+    /// # Errors
+    /// [`BlueprintError`], as for the file.
+    pub fn parse_canonical(text: &str) -> Result<Self, BlueprintError> {
+        Self::checked(serde_json::from_str(text)?)
+    }
+
+    fn checked(blueprint: Self) -> Result<Self, BlueprintError> {
         blueprint.validate()?;
         blueprint.validate_background()?;
         blueprint.validate_limits()?;
+        blueprint.validate_certification()?;
+        if let Some(machine) = &blueprint.machine {
+            machine.validate(&blueprint)?;
+        }
         Ok(blueprint)
     }
 
-    /// Hex SHA-256 of the canonical (JSON) form: formatting and comments of the file do not change it.
+    /// The one form of a blueprint that its hash is taken of: JSON without spaces, fields in their order here.
+    pub fn canonical(&self) -> String {
+        serde_json::to_string(self).expect("a blueprint has only string keys and plain values")
+    }
+
+    /// Hex SHA-256 of the canonical form: formatting and comments of the file do not change it.
     pub fn hash(&self) -> String {
-        let canonical = serde_json::to_vec(self).expect("a blueprint has only string keys and plain values");
-        hex::encode(Sha256::digest(canonical))
+        hex::encode(Sha256::digest(self.canonical()))
+    }
+
+    /// Whether it says all that a cell is certified by.
+    pub fn is_certifiable(&self) -> bool {
+        let Capacity { puts_per_second, gets_per_second, lists_per_second, bytes_per_second, .. } = self.capacity;
+        let Slo { put_p99_ms, get_p99_ms, list_p99_ms } = self.slo;
+        let rates = [puts_per_second, gets_per_second, lists_per_second, bytes_per_second];
+        rates.into_iter().chain([put_p99_ms, get_p99_ms, list_p99_ms]).all(|figure| figure > 0)
     }
 
     /// Nodes in all AZs together.
@@ -231,7 +304,34 @@ impl Blueprint {
         })
     }
 
-    fn check(
+    fn validate_certification(&self) -> Result<(), BlueprintError> {
+        let (capacity, slo) = (&self.capacity, &self.slo);
+        let rate = "a cell is sized to be understood";
+        self.check("capacity.puts_per_second", capacity.puts_per_second, 0, 1_000_000, rate)?;
+        self.check("capacity.gets_per_second", capacity.gets_per_second, 0, 10_000_000, rate)?;
+        self.check("capacity.lists_per_second", capacity.lists_per_second, 0, 1_000_000, rate)?;
+        self.check("capacity.bytes_per_second", capacity.bytes_per_second, 0, 1 << 40, rate)?;
+        for (what, found) in [
+            ("slo.put_p99_ms", slo.put_p99_ms),
+            ("slo.get_p99_ms", slo.get_p99_ms),
+            ("slo.list_p99_ms", slo.list_p99_ms),
+        ] {
+            self.check(what, found, 0, 60_000, "who waits longer has gone away")?;
+        }
+        let declared = [capacity.requests_per_second(), capacity.bytes_per_second, slo.put_p99_ms, slo.get_p99_ms];
+        let declares = declared.into_iter().any(|figure| figure > 0);
+        self.check(
+            "what is declared of rates and objectives (1: all, or nothing)",
+            u64::from(self.is_certifiable() || !declares),
+            1,
+            1,
+            "a cell that declares a part of it cannot be certified",
+        )?;
+        let bounds = self.certification.bounds();
+        bounds.into_iter().try_for_each(|bound| self.check(bound.what, bound.found, bound.min, bound.max, bound.why))
+    }
+
+    pub(crate) fn check(
         &self,
         what: &'static str,
         found: u64,
@@ -243,7 +343,17 @@ impl Blueprint {
             return Ok(());
         }
         let allowed = if min == max { min.to_string() } else { format!("{min} to {max}") };
-        Err(BlueprintError::Invalid { name: self.name.clone(), what, found: found.to_string(), allowed, why })
+        Err(self.invalid(what, found.to_string(), allowed, why))
+    }
+
+    pub(crate) fn invalid(
+        &self,
+        what: &'static str,
+        found: String,
+        allowed: String,
+        why: &'static str,
+    ) -> BlueprintError {
+        BlueprintError::Invalid { name: self.name.clone(), what, found, allowed, why }
     }
 }
 
@@ -257,6 +367,18 @@ mod tests {
     fn the_dev_blueprint_is_valid() {
         let dev = Blueprint::parse(DEV).expect("valid");
         assert_eq!((dev.name.as_str(), dev.nodes()), ("dev", 3));
+    }
+
+    #[test]
+    fn the_canonical_form_is_the_same_blueprint_with_the_same_hash() {
+        for text in [DEV, include_str!("../../../blueprints/aws-small.toml")] {
+            let blueprint = Blueprint::parse(text).expect("valid");
+            let canonical = blueprint.canonical();
+            let again = Blueprint::parse_canonical(&canonical).expect("its own form");
+            assert_eq!((again.hash(), again), (hex::encode(Sha256::digest(canonical)), blueprint));
+        }
+        let error = Blueprint::parse_canonical("{}").expect_err("no blueprint").to_string();
+        assert!(error.contains("missing field"), "{error}");
     }
 
     #[test]
@@ -275,6 +397,13 @@ mod tests {
         let canonical = serde_json::to_value(&dev).expect("plain values");
         let fields: Vec<_> = canonical.as_object().expect("fields").keys().map(String::as_str).collect();
         assert!(!fields.contains(&"isolation") && !fields.contains(&"account_limits"), "{fields:?}");
+        let mut plain = dev.clone();
+        plain.capacity = Capacity::holding(1 << 30, 10, 10);
+        (plain.slo, plain.certification) = (Slo::default(), Certification::default());
+        let canonical = serde_json::to_string(&plain).expect("plain values");
+        assert!(
+            !canonical.contains("slo") && !canonical.contains("certification") && !canonical.contains("per_second")
+        );
         let mut other = dev.clone();
         other.account_limits.list_requests += 1;
         assert_ne!(dev.hash(), other.hash());
@@ -316,6 +445,23 @@ mod tests {
         let error = with("list_requests = 0").expect_err("nobody could list").to_string();
         assert!(error.contains("list_requests is 0, but must be 1 to 1000000"), "{error}");
         assert!(with("lists = 7").is_err());
+    }
+
+    #[test]
+    fn rates_and_objectives_are_declared_together_and_within_their_bounds() {
+        let dev = Blueprint::parse(DEV).expect("valid");
+        assert!(dev.is_certifiable());
+        let half = DEV.replace("lists_per_second", "# ");
+        let error = Blueprint::parse(&half).expect_err("no rate of listings").to_string();
+        assert!(error.contains("a cell that declares a part of it cannot be certified"), "{error}");
+        let mut other = dev.clone();
+        other.certification.band_percent = 0;
+        let error = Blueprint::parse(&toml::to_string(&other).expect("plain values")).expect_err("no band").to_string();
+        assert!(error.contains("certification.band_percent is 0, but must be 1 to 100"), "{error}");
+        other = dev.clone();
+        other.certification.quick.hold_ms = 7;
+        assert!(Blueprint::parse(&toml::to_string(&other).expect("plain values")).is_err());
+        assert_ne!(dev.hash(), other.hash());
     }
 
     #[test]

@@ -47,6 +47,14 @@ impl AccountId {
     /// One past the largest account id.
     pub const END: u64 = 1_000_000_000_000;
 
+    /// From here on ids are given to nobody: those who try a cell before it takes tenants use them, and the control plane knows none of them.
+    pub const RESERVED: u64 = Self::END - 1_000_000;
+
+    /// Whether it belongs to who tries a cell.
+    pub fn is_reserved(self) -> bool {
+        self.0 >= Self::RESERVED
+    }
+
     /// The id with this numeric value.
     ///
     /// # Errors

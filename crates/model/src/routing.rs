@@ -2,13 +2,20 @@
 //!
 //! The control plane publishes it as a full [`RoutingTable`] and as a feed of [`Change`]s; a router that applies
 //! every change up to version *v* holds exactly the table the control plane had at *v*. No secrets are in it.
+//!
+//! A table of a million accounts is copied for each publication: copies share what they have in common ([`packed`]). As JSON it is
+//! for people and for what is small; routers fetch and save it as [`binary`].
+
+pub mod binary;
+mod entry;
+pub mod packed;
+
+pub use entry::Malformed;
 
 use crate::{AccessKeyId, AccountId, Az, CellId, Epoch, NodeId};
+use packed::{Edits, Packed};
 use serde::{Deserialize, Serialize};
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-};
+use std::{collections::BTreeMap, net::SocketAddr};
 
 /// Where an account is served. `epoch` grows with every move, so that a cell can tell a stale router.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,28 +60,53 @@ pub struct RoutingTable {
     /// Counts changes; 0 is the empty table.
     pub version: u64,
     pub cells: BTreeMap<CellId, Vec<NodeRoute>>,
-    pub accounts: HashMap<AccountId, Home>,
-    pub buckets: HashMap<String, AccountId>,
-    pub keys: HashMap<AccessKeyId, AccountId>,
+    pub accounts: Packed<AccountId, Home>,
+    pub buckets: Packed<String, AccountId>,
+    pub keys: Packed<AccessKeyId, AccountId>,
 }
 
 impl RoutingTable {
     /// Applies one change of the feed. Changes at or below the table's version are already in it and are skipped.
     pub fn apply(&mut self, change: Versioned) {
-        if change.version <= self.version {
-            return;
+        self.apply_all([change]);
+    }
+
+    /// Applies changes of the feed in their order. Many at once cost much less than one after the other.
+    pub fn apply_all(&mut self, changes: impl IntoIterator<Item = Versioned>) {
+        let (mut accounts, mut buckets, mut keys) = (Edits::default(), Edits::default(), Edits::default());
+        for Versioned { version, change } in changes {
+            if version <= self.version {
+                continue;
+            }
+            self.version = version;
+            match change {
+                Change::Cell { cell, nodes } => drop(self.cells.insert(cell, nodes)),
+                Change::CellGone { cell } => drop(self.cells.remove(&cell)),
+                Change::Account { account, home } => accounts.put(&account, &home),
+                Change::AccountGone { account } => accounts.take_out(&account),
+                Change::Bucket { bucket, account } => buckets.put(&bucket, &account),
+                Change::BucketGone { bucket } => buckets.take_out(&bucket),
+                Change::Key { key, account } => keys.put(&key, &account),
+                Change::KeyGone { key } => keys.take_out(&key),
+            }
         }
-        self.version = change.version;
-        match change.change {
-            Change::Cell { cell, nodes } => drop(self.cells.insert(cell, nodes)),
-            Change::CellGone { cell } => drop(self.cells.remove(&cell)),
-            Change::Account { account, home } => drop(self.accounts.insert(account, home)),
-            Change::AccountGone { account } => drop(self.accounts.remove(&account)),
-            Change::Bucket { bucket, account } => drop(self.buckets.insert(bucket, account)),
-            Change::BucketGone { bucket } => drop(self.buckets.remove(&bucket)),
-            Change::Key { key, account } => drop(self.keys.insert(key, account)),
-            Change::KeyGone { key } => drop(self.keys.remove(&key)),
-        }
+        self.accounts.edit(accounts);
+        self.buckets.edit(buckets);
+        self.keys.edit(keys);
+    }
+
+    /// Entries of all kinds.
+    pub fn len(&self) -> usize {
+        self.cells.len() + self.accounts.len() + self.buckets.len() + self.keys.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of memory for accounts, buckets and keys.
+    pub fn memory(&self) -> usize {
+        self.accounts.memory() + self.buckets.memory() + self.keys.memory()
     }
 }
 
@@ -95,7 +127,7 @@ mod tests {
         let mut table = RoutingTable::default();
         table.apply(bucket(2, 2));
         table.apply(bucket(1, 1));
-        assert_eq!((table.version, table.buckets["b"]), (2, account(2)));
+        assert_eq!((table.version, table.buckets.get("b")), (2, Some(account(2))));
     }
 
     #[test]

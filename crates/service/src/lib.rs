@@ -6,6 +6,7 @@ pub mod auth;
 pub mod client;
 pub mod config;
 pub mod directory;
+pub mod drill;
 pub mod env;
 pub mod fail_point;
 pub mod health;

@@ -43,8 +43,10 @@ pub const POOL_IDLE_PATIENCE: Duration = Duration::from_secs(20);
 const _: () = assert!(POOL_IDLE_PATIENCE.as_secs() * 2 <= IDLE_PATIENCE.as_secs());
 /// Unused connections kept for one peer.
 pub const POOL_IDLE_MAX: usize = 64;
-/// The largest answer to a call between our own processes that is held in memory: a routing table of a million buckets.
+/// The largest answer to a call between our own processes that is held in memory whole. A routing table is read piece by piece.
 pub const ANSWER_BYTES_MAX: usize = 128 << 20;
+/// The largest refusal that is read for its reason.
+pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
 
 /// The shortest bearer token: 128 bits in hex.
 pub const TOKEN_CHARACTERS_MIN: usize = 32;

@@ -22,6 +22,8 @@ pub struct Refusal {
     pub message: String,
     /// Seconds after which the server wants to be asked again, if it says.
     pub retry_after: Option<u64>,
+    /// A Bulkhead says that nothing was done, and nothing will be.
+    pub not_executed: bool,
 }
 
 /// Why an outcome is unknown.
@@ -36,14 +38,16 @@ pub enum Lost {
 }
 
 impl Refusal {
-    /// Whether the request certainly had no effect: the server found fault with it, not with itself.
+    /// Whether the request certainly had no effect: the server found fault with it, not with itself, or says so.
     pub fn certain(&self) -> bool {
-        self.status < 500
+        self.status < 500 || self.not_executed
     }
 
-    /// Whether the service asks for fewer requests. What became of this one it does not say.
+    /// Whether the service asks for fewer requests. What became of this one it does not say. An answer to HEAD has no body that could name
+    /// the reason: of such, one that says when to come again is taken for it.
     pub fn is_slow_down(&self) -> bool {
-        self.status == 503 && self.code == "SlowDown"
+        let unnamed = self.code.is_empty() && self.retry_after.is_some();
+        self.status == 503 && (self.code == "SlowDown" || unnamed)
     }
 }
 

@@ -9,11 +9,15 @@ use super::{
     sign::{self, PayloadHash, SigningKey},
 };
 use crate::limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT};
+use bulkhead_model::headers;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
-    sync::Arc,
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,9 +39,13 @@ impl std::fmt::Debug for Credentials {
 #[derive(Debug, Clone)]
 pub struct Target {
     address: SocketAddr,
+    /// Where they may go as well: the other nodes of a cell. A session keeps to one until it cannot connect there.
+    others: Arc<[SocketAddr]>,
     /// The `Host` header.
     host: String,
     credentials: Credentials,
+    /// The address that connections come from; `None` leaves it to the kernel.
+    source: Option<IpAddr>,
 }
 
 /// Why an endpoint cannot be used.
@@ -59,17 +67,40 @@ impl Target {
         let host = endpoint.strip_prefix("http://").ok_or_else(malformed)?.trim_end_matches('/');
         let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let address = authority.to_socket_addrs()?.next().ok_or_else(malformed)?;
-        Ok(Self { address, host: host.to_owned(), credentials })
+        Ok(Self { address, others: Arc::default(), host: host.to_owned(), credentials, source: None })
     }
 
     /// The same account at another address.
     pub fn at(&self, address: SocketAddr) -> Self {
-        Self { address, host: address.to_string(), credentials: self.credentials.clone() }
+        let (others, host) = (Arc::default(), address.to_string());
+        Self { address, others, host, credentials: self.credentials.clone(), source: self.source }
     }
 
     /// The same address for another account.
     pub fn signed_by(&self, credentials: Credentials) -> Self {
-        Self { address: self.address, host: self.host.clone(), credentials }
+        Self { credentials, ..self.clone() }
+    }
+
+    /// The same, with connections that come from `source`, an address of this machine.
+    pub fn from_source(&self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self.clone() }
+    }
+
+    /// The nodes of a cell, past any router. Sessions are spread over them.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn of_nodes(nodes: &[SocketAddr], credentials: Credentials) -> Result<Self, TargetError> {
+        let (address, others) = nodes.split_first().ok_or_else(|| TargetError::Endpoint("no node".into()))?;
+        Ok(Self { address: *address, others: others.into(), host: address.to_string(), credentials, source: None })
+    }
+
+    /// The `turn`th of its addresses, in a circle.
+    fn nth(&self, turn: usize) -> SocketAddr {
+        match turn % (self.others.len() + 1) {
+            0 => self.address,
+            other => self.others[other - 1],
+        }
     }
 
     /// As whom requests are signed.
@@ -96,7 +127,12 @@ pub struct Session {
     signing: SigningKey,
     hash: PayloadHash,
     timeout: Duration,
+    /// Which of the target's addresses it keeps to.
+    turn: usize,
 }
+
+/// Spreads sessions over the addresses of their targets.
+static SESSIONS: AtomicUsize = AtomicUsize::new(0);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
@@ -110,7 +146,8 @@ impl Session {
     /// A session that signs bodies as `hash` says and waits [`REQUEST_TIMEOUT`].
     pub fn new(target: Arc<Target>, hash: PayloadHash) -> Self {
         let (road, signing) = (Road::Network, SigningKey::default());
-        Self { target, road, connection: None, signing, hash, timeout: REQUEST_TIMEOUT }
+        let turn = SESSIONS.fetch_add(1, Ordering::Relaxed);
+        Self { target, road, connection: None, signing, hash, timeout: REQUEST_TIMEOUT, turn }
     }
 
     /// Takes connections and the time from elsewhere than network and machine.
@@ -166,7 +203,7 @@ impl Session {
 
     /// A connection the server has closed while it was idle is replaced once: the request was never written to it.
     async fn exchange(
-        &self,
+        &mut self,
         connection: Option<Connection>,
         request: Request<Payload>,
     ) -> Outcome<(Connection, http::Response<hyper::body::Incoming>)> {
@@ -178,8 +215,7 @@ impl Session {
                 Sent::NotWritten(unsent) => request = unsent,
             }
         }
-        self.road
-            .open(self.target.address)
+        self.connect()
             .await
             .and_then(async |mut connection| match connection.send(request).await {
                 Sent::Answered(answer) => Outcome::Ok((connection, answer)),
@@ -187,6 +223,17 @@ impl Session {
                 Sent::NotWritten(_) => Outcome::Unsent("a new connection was closed at once".to_owned()),
             })
             .await
+    }
+
+    /// Goes on to the next address where there is one, when nobody answers: nothing was sent yet.
+    async fn connect(&mut self) -> Outcome<Connection> {
+        for _ in 0..self.target.others.len() {
+            match self.road.open(self.target.nth(self.turn), self.target.source).await {
+                Outcome::Unsent(_) => self.turn += 1,
+                other => return other,
+            }
+        }
+        self.road.open(self.target.nth(self.turn), self.target.source).await
     }
 
     fn request(&mut self, call: Call<'_>) -> Request<Payload> {
@@ -216,9 +263,10 @@ impl Session {
 async fn refusal(answer: Answer) -> Outcome<Answer> {
     let status = answer.status;
     let retry_after = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
+    let not_executed = answer.header(headers::NOT_EXECUTED).is_some();
     if status == StatusCode::NOT_MODIFIED {
         let (code, message) = ("NotModified".into(), String::new());
-        return Outcome::Refused(Refusal { status: 304, code, message, retry_after: None });
+        return Outcome::Refused(Refusal { status: 304, code, message, retry_after: None, not_executed: true });
     }
     answer
         .read(ERROR_BYTES_MAX)
@@ -227,7 +275,7 @@ async fn refusal(answer: Answer) -> Outcome<Answer> {
             let text = String::from_utf8_lossy(&body);
             let document: ErrorDocument = quick_xml::de::from_str(&text).unwrap_or_default();
             let ErrorDocument { code, message } = document;
-            Outcome::Refused(Refusal { status: status.as_u16(), code, message, retry_after })
+            Outcome::Refused(Refusal { status: status.as_u16(), code, message, retry_after, not_executed })
         })
         .await
 }

@@ -8,7 +8,7 @@ use super::{
     workload::{Kind, Popularity},
 };
 use crate::{
-    client::{Condition, Download, ListQuery, Lost, Outcome, PayloadHash, Put, Refusal, Session},
+    client::{Condition, Download, ListQuery, Lost, Outcome, PayloadHash, Put, Refusal, Session, Target},
     clock,
     limits::MULTIPART_PART_BYTES,
     workload::Content,
@@ -28,8 +28,8 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(tenant: Arc<Tenant>, recorder: Arc<Recorder>) -> Self {
-        Self { session: Session::new(tenant.target.clone(), PayloadHash::Unsigned), tenant, recorder }
+    pub fn new(tenant: Arc<Tenant>, target: Arc<Target>, recorder: Arc<Recorder>) -> Self {
+        Self { session: Session::new(target, PayloadHash::Unsigned), tenant, recorder }
     }
 
     /// Works until the run is over.
@@ -79,7 +79,7 @@ impl Client {
         let absent_only = condition == Condition::Absent;
         let put = Put { bucket: &self.tenant.bucket, key: &name, version, content, condition };
         let outcome = self.session.put(&put).await;
-        let took = Ended::Took(Standing::Version(version));
+        let leaves = Standing::Version(version);
         // Refused because something is there, as it was asked to be.
         if let Outcome::Refused(Refusal { status: 412, .. }) = outcome
             && absent_only
@@ -88,14 +88,14 @@ impl Client {
             return End::Done { bytes: 0 };
         }
         let broke = absent_only && matches!((&outcome, over), (Outcome::Ok(_), Some(Standing::Version(_))));
-        let end = self.written(key, took, outcome.map(|_| content.len()));
+        let end = self.written(key, leaves, outcome.map(|_| content.len()));
         if broke { End::Wrong(format!("{name}: If-None-Match: * wrote over {over:?}")) } else { end }
     }
 
     async fn delete(&mut self, wanted: u32) -> End {
         let Some(Writing { key, .. }) = self.tenant.keys.begin_write(wanted) else { return no_key() };
         let outcome = self.session.delete(&self.tenant.bucket, &Keys::name(key)).await;
-        self.written(key, Ended::Took(Standing::Absent), outcome.map(|()| 0))
+        self.written(key, Standing::Absent, outcome.map(|()| 0))
     }
 
     /// Its size is its own, so its key is one that only multipart uploads write.
@@ -119,12 +119,12 @@ impl Client {
         ended(completed.map(|_| content.len()))
     }
 
-    fn written(&self, key: u32, took: Ended, outcome: Outcome<u64>) -> End {
+    fn written(&self, key: u32, leaves: Standing, outcome: Outcome<u64>) -> End {
         let ended_as = match &outcome {
-            Outcome::Ok(_) => took,
+            Outcome::Ok(_) => Ended::Took(leaves),
             Outcome::Refused(refusal) if refusal.certain() => Ended::Refused,
             Outcome::Unsent(_) => Ended::Refused,
-            Outcome::Refused(_) | Outcome::Unknown(_) => Ended::Unknown,
+            Outcome::Refused(_) | Outcome::Unknown(_) => Ended::Unknown(leaves),
         };
         self.tenant.keys.end_write(key, ended_as);
         ended(outcome)

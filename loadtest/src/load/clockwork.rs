@@ -103,6 +103,7 @@ pub struct Clockwork<'a> {
     groups: &'a [Group],
     phases: &'a [Phase],
     sources: Vec<Source>,
+    tick: Duration,
 }
 
 impl<'a> Clockwork<'a> {
@@ -111,6 +112,7 @@ impl<'a> Clockwork<'a> {
         phases: &'a [Phase],
         accounts: impl Iterator<Item = (usize, Arc<Queue>)>,
         seed: u64,
+        tick: Duration,
     ) -> Self {
         let mut sources = Vec::new();
         for (number, (group, queue)) in accounts.enumerate() {
@@ -118,7 +120,7 @@ impl<'a> Clockwork<'a> {
             let next = following(&groups[group], phases, Duration::ZERO, &mut rng);
             sources.push(Source { group, queue, rng, next });
         }
-        Self { groups, phases, sources }
+        Self { groups, phases, sources, tick }
     }
 
     /// Runs until the last phase is over, or `stop` is set.
@@ -155,7 +157,7 @@ impl<'a> Clockwork<'a> {
         let source = &mut self.sources[number];
         let group = &self.groups[source.group];
         let phase = phase_at(self.phases, after).map_or(0, |(phase, _)| phase);
-        let when = When { phase, second: u32::try_from(after.as_secs()).unwrap_or(u32::MAX) };
+        let when = When { phase, after, tick: self.tick };
         let due = Due { at, when, kind: draw(group, &mut source.rng), dice: source.rng.random() };
         found.offered[phase][source.group] += 1;
         found.waited += u64::from(source.queue.idle.load(Ordering::Relaxed) == 0);
@@ -173,7 +175,7 @@ impl<'a> Clockwork<'a> {
 fn following(group: &Group, phases: &[Phase], after: Duration, rng: &mut StdRng) -> Option<Duration> {
     let mut from = after;
     while let Some((phase, end)) = phase_at(phases, from) {
-        let rate = group.rate * phases[phase].scale;
+        let rate = group.rate * phases[phase].scale_of(&group.name);
         if rate > 0.0 {
             let next = from + group.arrivals.gap(rate, rng);
             if next < end {
@@ -222,7 +224,7 @@ mod tests {
     use crate::load::Workload;
 
     fn phase(seconds: u64, scale: f64) -> Phase {
-        Phase { name: format!("x{scale}"), lasts: Duration::from_secs(seconds), scale }
+        Phase::new(format!("x{scale}"), Duration::from_secs(seconds), scale)
     }
 
     #[test]
@@ -250,8 +252,9 @@ mod tests {
         let (queue, begin) = (Arc::new(Queue::new()), clock::now());
         let handing = queue.clone();
         let thread = std::thread::spawn(move || {
-            let phases = [Phase { name: "only".into(), lasts: Duration::from_millis(200), scale: 1.0 }];
-            Clockwork::new(&workload.groups, &phases, [(0, handing)].into_iter(), 1).run(begin, &AtomicBool::new(false))
+            let phases = [Phase::new("only", Duration::from_millis(200), 1.0)];
+            Clockwork::new(&workload.groups, &phases, [(0, handing)].into_iter(), 1, Duration::from_secs(1))
+                .run(begin, &AtomicBool::new(false))
         });
         let mut taken = 0;
         while let Some(due) = queue.next().await {

@@ -13,6 +13,7 @@ use crate::{client::Target, clock, limits::REQUEST_TIMEOUT, machine};
 use anyhow::Context as _;
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
     ops::RangeBounds,
     sync::{
         Arc,
@@ -29,6 +30,28 @@ pub struct Phase {
     pub lasts: Duration,
     /// Times the workload's rate. Zero is silence.
     pub scale: f64,
+    /// The only group that asks, where not all do.
+    pub only: Option<String>,
+}
+
+impl Phase {
+    /// All groups ask.
+    pub fn new(name: impl Into<String>, lasts: Duration, scale: f64) -> Self {
+        Self { name: name.into(), lasts, scale, only: None }
+    }
+
+    /// Of all groups, only this one asks.
+    pub fn only(self, group: &str) -> Self {
+        Self { only: Some(group.into()), ..self }
+    }
+
+    /// Times the rate of a group.
+    pub fn scale_of(&self, group: &str) -> f64 {
+        match &self.only {
+            Some(only) if only != group => 0.0,
+            Some(_) | None => self.scale,
+        }
+    }
 }
 
 /// Who asks, and where.
@@ -53,6 +76,9 @@ pub struct Engine {
     workload: Workload,
     seed: u64,
     tenants: Vec<Arc<Tenant>>,
+    tick: Duration,
+    /// Connections that come from one address, if they come from chosen ones.
+    per_source: Option<u32>,
 }
 
 /// Tells the thread to stop when the run is given up.
@@ -88,31 +114,80 @@ impl Engine {
         for tenant in &tenants {
             fill::fill(tenant).await?;
         }
-        Ok(Self { workload, seed, tenants })
+        Ok(Self { workload, seed, tenants, tick: Duration::from_secs(1), per_source: None })
+    }
+
+    /// Connections come from addresses of their own on this machine, 127.0.0.2 and up, so many from each: a router gives one source a share.
+    pub fn from_sources(self, per_source: u32) -> Self {
+        Self { per_source: Some(per_source), ..self }
+    }
+
+    /// Where the connection of this number goes, and from where.
+    fn target(&self, tenant: &Tenant, number: u32) -> Arc<Target> {
+        match self.per_source {
+            Some(per_source) => Arc::new(tenant.target.from_source(source(number / per_source.max(1)))),
+            None => tenant.target.clone(),
+        }
+    }
+
+    /// Counts in stretches of this length instead of in seconds.
+    pub fn ticking(self, tick: Duration) -> Self {
+        Self { tick, ..self }
+    }
+
+    /// Requests per second at scale 1, of all groups together.
+    pub fn rate(&self) -> f64 {
+        self.workload.groups.iter().map(|group| group.rate * f64::from(group.accounts)).sum()
+    }
+
+    /// Keys that exist before the run begins, of all accounts together.
+    pub fn keys(&self) -> u64 {
+        self.tenants.iter().map(|tenant| u64::from(tenant.keys.count())).sum()
+    }
+
+    /// Accounts and what is known of their keys.
+    pub(super) fn tenants(&self) -> &[Arc<Tenant>] {
+        &self.tenants
     }
 
     /// Runs the phases one after the other. `each_second` sees the counts so far.
     ///
     /// # Errors
     /// When a client panics.
-    pub async fn run(&self, phases: &[Phase], mut each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+    pub async fn run(&self, phases: &[Phase], each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+        self.crowded(0, phases, each_second).await
+    }
+
+    /// As [`Self::run`], with at least so many connections of each account: an overload must reach the service, and not wait here.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn crowded(
+        &self,
+        connections: u16,
+        phases: &[Phase],
+        mut each_second: impl FnMut(&Progress<'_>),
+    ) -> anyhow::Result<Report> {
         let recorders: Vec<Arc<Recorder>> = self.workload.groups.iter().map(|_| Arc::default()).collect();
         let queues: Vec<Arc<Queue>> = self.tenants.iter().map(|_| Arc::new(Queue::new())).collect();
         let mut clients = JoinSet::new();
+        let mut numbers = 0_u32..;
         for (tenant, queue) in self.tenants.iter().zip(&queues) {
-            for _ in 0..tenant.group.connections {
-                let client = Client::new(tenant.clone(), recorders[tenant.number].clone());
+            let connections = tenant.group.connections.max(connections);
+            for number in numbers.by_ref().take(connections.into()) {
+                let target = self.target(tenant, number);
+                let client = Client::new(tenant.clone(), target, recorders[tenant.number].clone());
                 clients.spawn(client.run(queue.clone()));
             }
         }
         let stop = StopOnDrop(Arc::default());
         let (begin, cpu) = (clock::now(), own_cpu());
         let mut handing = self.hand_out(phases, &queues, begin, &stop);
-        let mut ticks = tokio::time::interval(Duration::from_secs(1));
+        let mut ticks = tokio::time::interval(self.tick);
         let found = loop {
             tokio::select! {
                 found = &mut handing => break found?,
-                _ = ticks.tick() => each_second(&Progress { phases, recorders: &recorders, elapsed: begin.elapsed() }),
+                _ = ticks.tick() => each_second(&Progress { phases, recorders: &recorders, elapsed: begin.elapsed(), tick: self.tick }),
             }
         };
         let elapsed = begin.elapsed();
@@ -145,9 +220,9 @@ impl Engine {
         let (groups, phases, stop) = (self.workload.groups.clone(), phases.to_vec(), stop.0.clone());
         let accounts: Vec<_> =
             self.tenants.iter().zip(queues).map(|(tenant, queue)| (tenant.number, queue.clone())).collect();
-        let seed = self.seed;
+        let (seed, tick) = (self.seed, self.tick);
         tokio::task::spawn_blocking(move || {
-            Clockwork::new(&groups, &phases, accounts.into_iter(), seed).run(begin, &stop)
+            Clockwork::new(&groups, &phases, accounts.into_iter(), seed, tick).run(begin, &stop)
         })
     }
 
@@ -172,6 +247,7 @@ impl Engine {
             workload: self.workload.name.clone(),
             seed: self.seed,
             phases: results.collect(),
+            tick_seconds: self.tick.as_secs_f64(),
             seconds: seconds(recorders, &(..)),
             client: ClientFigures {
                 cpu_share,
@@ -183,6 +259,13 @@ impl Engine {
             doubtful_keys: self.tenants.iter().map(|tenant| tenant.keys.doubtful()).sum(),
         }
     }
+}
+
+/// The address of this number, of which 127.0.0.0/8 has many.
+fn source(number: u32) -> IpAddr {
+    const FIRST: u32 = 0x7F00_0002;
+    const LAST: u32 = 0x7FFF_FFFE;
+    Ipv4Addr::from_bits(FIRST + number % (LAST - FIRST)).into()
 }
 
 fn own_cpu() -> u64 {
@@ -213,13 +296,19 @@ pub struct Progress<'a> {
     phases: &'a [Phase],
     recorders: &'a [Arc<Recorder>],
     pub elapsed: Duration,
+    tick: Duration,
 }
 
 impl Progress<'_> {
-    /// The second that ended last and is mostly answered.
+    /// The tick that ended last and is mostly answered.
     pub fn last_second(&self) -> Option<SecondResult> {
-        let wanted = u32::try_from(self.elapsed.as_secs()).ok()?.checked_sub(1)?;
+        let wanted = u32::try_from(self.elapsed.as_nanos() / self.tick.as_nanos().max(1)).ok()?.checked_sub(1)?;
         seconds(self.recorders, &(wanted..=wanted)).pop()
+    }
+
+    /// How long what is shown is.
+    pub fn tick(&self) -> Duration {
+        self.tick
     }
 
     /// The phase's name, and how long the run still takes.

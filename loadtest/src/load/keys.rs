@@ -1,9 +1,10 @@
 //! What is known of an account's keys, so that every read can be judged. Pure.
 //!
 //! One write at a time per key: then the versions of a key follow each other, and a read that no write overlaps must see exactly the last
-//! one. A write of unknown outcome may take effect at any later time: of its key only the bytes are judged from then on, and a report says how
-//! many such keys there are.
+//! one. A write of unknown outcome may take effect at any later time: what it would leave is as good as the last one from then on, and nothing
+//! else is. A report says how many such keys there are.
 
+use crate::limits::UNKNOWNS_PER_KEY_MAX;
 use parking_lot::Mutex;
 
 /// What lies under a key.
@@ -19,7 +20,16 @@ struct State {
     /// Writes begun so far; also the version of the last one.
     begun: u64,
     writing: bool,
-    doubtful: bool,
+    /// What writes of unknown outcome may have left, or may leave yet.
+    doubts: Vec<Standing>,
+    /// There were more of them than are kept: nothing is known any more.
+    lost: bool,
+}
+
+impl State {
+    fn is_doubtful(&self) -> bool {
+        self.lost || !self.doubts.is_empty()
+    }
 }
 
 /// A write that was begun.
@@ -38,7 +48,8 @@ pub enum Ended {
     Took(Standing),
     /// It certainly had no effect.
     Refused,
-    Unknown,
+    /// If it took effect, or takes effect yet, it leaves this.
+    Unknown(Standing),
 }
 
 /// What was known when a read began.
@@ -67,7 +78,10 @@ pub struct Keys {
 
 impl Keys {
     pub fn new(count: u32) -> Self {
-        let absent = || Mutex::new(State { standing: Standing::Absent, begun: 0, writing: false, doubtful: false });
+        let absent = || {
+            let doubts = Vec::new();
+            Mutex::new(State { standing: Standing::Absent, begun: 0, writing: false, doubts, lost: false })
+        };
         Self { states: (0..count).map(|_| absent()).collect() }
     }
 
@@ -90,7 +104,7 @@ impl Keys {
             }
             state.writing = true;
             state.begun += 1;
-            Some(Writing { key, version: state.begun, over: (!state.doubtful).then_some(state.standing) })
+            Some(Writing { key, version: state.begun, over: (!state.is_doubtful()).then_some(state.standing) })
         })
     }
 
@@ -100,23 +114,30 @@ impl Keys {
         match ended {
             Ended::Took(standing) => state.standing = standing,
             Ended::Refused => {}
-            Ended::Unknown => state.doubtful = true,
+            Ended::Unknown(_) if state.doubts.len() >= UNKNOWNS_PER_KEY_MAX => state.lost = true,
+            Ended::Unknown(standing) => state.doubts.push(standing),
         }
     }
 
     pub fn begin_read(&self, key: u32) -> Reading {
         let state = self.states[key as usize].lock();
-        Reading { standing: state.standing, begun: state.begun, settled: !state.writing && !state.doubtful }
+        Reading { standing: state.standing, begun: state.begun, settled: !state.writing && !state.lost }
     }
 
-    /// Keys of which only the bytes can be judged.
+    /// Keys with a write of unknown outcome.
     pub fn doubtful(&self) -> u64 {
-        self.states.iter().filter(|state| state.lock().doubtful).count() as u64
+        self.states.iter().filter(|state| state.lock().is_doubtful()).count() as u64
     }
 
-    /// Whether the key may have changed since the read began.
+    /// Whether another version than the last may be there, or have been since the read began.
     pub fn changed(&self, key: u32, reading: &Reading) -> bool {
-        !reading.settled || self.states[key as usize].lock().begun != reading.begun
+        let state = self.states[key as usize].lock();
+        !reading.settled || state.begun != reading.begun || state.is_doubtful()
+    }
+
+    fn admits(&self, key: u32, reading: &Reading, seen: Standing) -> bool {
+        let state = self.states[key as usize].lock();
+        !reading.settled || state.begun != reading.begun || state.doubts.contains(&seen)
     }
 
     /// Judges what a read saw.
@@ -124,7 +145,7 @@ impl Keys {
     /// # Errors
     /// When no correct store would have answered so.
     pub fn end_read(&self, key: u32, reading: &Reading, seen: Standing) -> Result<(), String> {
-        if seen == reading.standing || self.changed(key, reading) {
+        if seen == reading.standing || self.admits(key, reading, seen) {
             return Ok(());
         }
         Err(format!("{}: read {seen:?} where {:?} is", Self::name(key), reading.standing))
@@ -152,18 +173,24 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_one_writer_and_after_an_unknown_end_nothing_is_known_of_it() {
+    fn a_key_has_one_writer_and_after_an_unknown_end_either_version_may_be_there_and_no_other() {
         let keys = Keys::new(2);
         let begun = |wanted| keys.begin_write(wanted).map(|writing| (writing.key, writing.version));
         assert_eq!(begun(1), Some((1, 1)));
         assert_eq!(begun(1), Some((0, 1)), "the next one");
         assert_eq!(begun(1), None);
-        keys.end_write(1, Ended::Unknown);
+        keys.end_write(1, Ended::Unknown(Standing::Version(1)));
         keys.end_write(0, Ended::Refused);
         assert_eq!(keys.doubtful(), 1);
         assert_eq!(keys.begin_write(1), Some(Writing { key: 1, version: 2, over: None }));
         keys.end_write(1, Ended::Took(Standing::Version(2)));
         let reading = keys.begin_read(1);
         assert!(keys.end_read(1, &reading, Standing::Version(1)).is_ok(), "the first write may have come late");
+        assert!(keys.end_read(1, &reading, Standing::Absent).is_err(), "nobody deleted it");
+        for _ in 0..UNKNOWNS_PER_KEY_MAX {
+            keys.end_write(1, Ended::Unknown(Standing::Version(1)));
+        }
+        let reading = keys.begin_read(1);
+        assert!(keys.end_read(1, &reading, Standing::Absent).is_ok(), "more is not kept");
     }
 }

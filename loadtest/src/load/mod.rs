@@ -18,10 +18,14 @@ mod results;
 mod sizes;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod view;
 mod workload;
 
+pub use arrivals::Arrivals;
 pub use engine::{Account, Engine, Phase};
 pub use results::{ClientFigures, GroupResult, KindResult, PhaseResult, Quantiles, Report, SecondResult};
-pub use view::View;
-pub use workload::{Kind, Workload, WorkloadError};
+pub use sizes::{Size, Sizes};
+pub use verify::Verified;
+pub use view::{Mode, View};
+pub use workload::{Group, Kind, Operation, Popularity, Workload, WorkloadError};

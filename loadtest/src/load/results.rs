@@ -11,7 +11,9 @@ pub struct Report {
     pub workload: String,
     pub seed: u64,
     pub phases: Vec<PhaseResult>,
-    /// By the second in which requests were due.
+    /// How long each of the following is.
+    pub tick_seconds: f64,
+    /// By the second, or the tick, in which requests were due.
     pub seconds: Vec<SecondResult>,
     pub client: ClientFigures,
     /// Answers that no correct store gives; a few of them.
@@ -67,12 +69,15 @@ pub struct Quantiles {
     pub mean_ms: f64,
 }
 
-/// One second of a run.
+/// One second of a run, or one tick.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct SecondResult {
     pub second: u32,
     pub phase: usize,
     pub done: u64,
+    /// Requests whose answer came in this second, whenever they were due. Of those after the last that was due, none.
+    #[serde(default)]
+    pub answered: u64,
     pub bytes: u64,
     pub shed: u64,
     pub failed: u64,

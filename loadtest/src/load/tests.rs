@@ -29,8 +29,8 @@ async fn report(target: Arc<Target>, workload: Workload, millis: u64) -> Report 
     let accounts = vec![Account { target, bucket: "b".into() }];
     let engine = Engine::prepare(workload, accounts, 7).await.expect("filled");
     let phases = [
-        Phase { name: "first".into(), lasts: Duration::from_millis(millis / 2), scale: 1.0 },
-        Phase { name: "second".into(), lasts: Duration::from_millis(millis / 2), scale: 0.5 },
+        Phase::new("first", Duration::from_millis(millis / 2), 1.0),
+        Phase::new("second", Duration::from_millis(millis / 2), 0.5),
     ];
     engine.run(&phases, |_| ()).await.expect("it runs")
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     clock,
-    load::{Account, Engine, Phase, View, Workload},
+    load::{Account, Engine, Mode, Phase, View, Workload},
     settings::{Service, Site},
 };
 use anyhow::Context;
@@ -13,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 pub struct Load {
     #[command(flatten)]
     service: Service,
-    /// A workload that comes along (mixed, small, large, neighbours), or a file that describes one
+    /// A workload that comes along (mixed, small, large, neighbours, aggressor, cold), or a file that describes one
     #[arg(long, default_value = "mixed")]
     workload: String,
     /// Times the rates that the workload names
@@ -34,6 +34,9 @@ pub struct Load {
     /// Also write the report here, as JSON
     #[arg(long)]
     json: Option<PathBuf>,
+    /// How the run is shown on standard error
+    #[arg(long, value_enum, default_value_t)]
+    progress: Mode,
 }
 
 /// Runs the workload and prints its report.
@@ -47,9 +50,8 @@ pub async fn run(load: &Load) -> anyhow::Result<()> {
     let accounts = accounts(&site, &workload, load.one_account).await?;
     eprintln!("filling {} accounts", accounts.len());
     let engine = Engine::prepare(workload, accounts, load.seed).await?;
-    let phase =
-        |name: &str, seconds| Phase { name: name.into(), lasts: Duration::from_secs(seconds), scale: load.scale };
-    let mut view = View::new();
+    let phase = |name: &str, seconds| Phase::new(name, Duration::from_secs(seconds), load.scale);
+    let mut view = View::of(load.progress);
     let report = engine
         .run(&[phase("ramp-up", load.ramp_up), phase("hold", load.seconds)], |progress| view.tick(progress))
         .await?;

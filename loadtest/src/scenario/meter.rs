@@ -15,7 +15,7 @@ use std::{
 /// Whom to ask.
 pub struct Meter {
     servers: Vec<u32>,
-    data: PathBuf,
+    data: Option<PathBuf>,
 }
 
 /// The counters at one moment.
@@ -30,7 +30,12 @@ impl Meter {
     /// Measures `processes`, and the device that holds `data` when there are any.
     pub fn new(processes: &[ListedProcess], data: &Path) -> Self {
         let servers = processes.iter().filter(|row| row.alive).filter_map(|row| row.pid).collect();
-        Self { servers, data: data.to_owned() }
+        Self { servers, data: Some(data.to_owned()) }
+    }
+
+    /// Measures these processes, and the device that holds `data`, where it is known.
+    pub fn of(servers: Vec<u32>, data: Option<&Path>) -> Self {
+        Self { servers, data: data.map(Path::to_owned) }
     }
 
     /// Reads all counters.
@@ -41,7 +46,7 @@ impl Meter {
             at: clock::now(),
             client_cpu_millis: machine::process(std::process::id()).map_or(0, |process| process.cpu_millis),
             server_cpu_millis: servers.filter(|_| local),
-            device: machine::device(&self.data).filter(|_| local),
+            device: self.data.as_deref().and_then(machine::device).filter(|_| local),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod bigobject;
+pub mod certificates;
 pub mod corrupt;
 pub mod crash;
 pub mod drill;
@@ -26,7 +27,10 @@ pub mod sickcell;
 pub mod slowclients;
 mod stage;
 mod traffic;
+pub mod warp;
 pub mod wipe;
+
+pub use meter::Meter;
 
 use crate::{
     client::{PayloadHash, Session, Target},

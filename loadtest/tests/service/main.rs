@@ -1,5 +1,6 @@
 //! The whole service: real processes, real clients, real faults.
 
+mod certify;
 mod clients;
 mod faults;
 mod limits;
@@ -11,6 +12,7 @@ use support::suite::{self, Group};
 
 fn main() -> ExitCode {
     suite::main(&[
+        Group { name: "certify", cases: certify::CASES },
         Group { name: "clients", cases: clients::CASES },
         Group { name: "telemetry", cases: telemetry::CASES },
         Group { name: "faults", cases: faults::CASES },

@@ -49,11 +49,11 @@ fn may_be_on_its_way(identity: &Identity) -> bool {
 /// When neither bucket nor key leads to an account, or the account has no cell.
 pub fn locate(table: &RoutingTable, identity: &Identity) -> Result<Location, Fault> {
     let signer = match &identity.key {
-        Key::Claimed(key) => table.keys.get(key).copied(),
+        Key::Claimed(key) => table.keys.get(key),
         Key::Anonymous | Key::Impossible => None,
     };
     let owner = match &identity.bucket {
-        Some(bucket) if !identity.creates_bucket => table.buckets.get(bucket).copied(),
+        Some(bucket) if !identity.creates_bucket => table.buckets.get(bucket.as_str()),
         Some(_) | None => None,
     };
     let account = owner.or(signer).ok_or(match (&identity.key, &identity.bucket) {
@@ -61,7 +61,7 @@ pub fn locate(table: &RoutingTable, identity: &Identity) -> Result<Location, Fau
         (Key::Anonymous, Some(_)) if !identity.creates_bucket => Fault::UnknownBucket,
         (Key::Anonymous, _) => Fault::Anonymous,
     })?;
-    let home = table.accounts.get(&account).ok_or(Fault::NoHome)?.clone();
+    let home = table.accounts.get(&account).ok_or(Fault::NoHome)?;
     Ok(Location { account, signer, home })
 }
 
@@ -115,7 +115,8 @@ mod tests {
             (None, Key::Anonymous, false, Err(Fault::Anonymous)),
             (None, claimed("C"), false, Err(Fault::NoHome)),
         ] {
-            let identity = Identity { bucket: bucket.map(str::to_owned), key, creates_bucket };
+            let bucket = bucket.map(str::to_owned);
+            let identity = Identity { bucket, key, creates_bucket, ..Identity::default() };
             let found = locate(&table(), &identity)
                 .map(|location| (location.account.value(), location.signer.map(AccountId::value)));
             assert_eq!(found, expected, "{identity:?}");

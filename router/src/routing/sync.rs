@@ -7,12 +7,15 @@ use crate::limits;
 use bulkhead_model::{
     RoutingTable,
     api::control_plane::{Changes, FEED_WAIT_SECONDS},
+    routing::{Malformed, binary},
 };
 use bulkhead_service::{
     Env,
-    client::{ClientError, Endpoints},
+    client::{self, ClientError, Endpoints},
+    limits::ANSWER_BYTES_MAX,
 };
-use http::Method;
+use http::{Method, header};
+use http_body_util::BodyExt as _;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
@@ -26,6 +29,8 @@ enum SyncError {
     Call(#[from] ClientError),
     #[error("the control plane's routing table is not taken: {0}")]
     Older(#[from] Older),
+    #[error("the control plane's routing table cannot be read: {0}")]
+    Malformed(#[from] Malformed),
 }
 
 /// What the table is kept up to date with.
@@ -71,10 +76,8 @@ impl Sync {
     async fn step(&self, refetch_at: &mut Instant) -> Result<(), SyncError> {
         let now = self.env.clock.now();
         if now >= *refetch_at {
-            let path = "/v1/routing";
-            let patience = limits::CONTROL_PLANE_PATIENCE;
-            let table: RoutingTable = self.control_plane.json(Method::GET, path, None::<&()>, patience).await?;
-            self.table.replace(table)?;
+            let table = tokio::time::timeout(limits::TABLE_PATIENCE, self.fetch()).await;
+            self.table.replace(table.map_err(|_| ClientError::TimedOut(limits::TABLE_PATIENCE))??)?;
             *refetch_at = now + limits::REFETCH_EVERY;
             return Ok(());
         }
@@ -94,13 +97,36 @@ impl Sync {
         Ok(())
     }
 
+    /// The whole table, put together as it comes: what has not changed is shared with the one that is here. A control plane of an
+    /// older build answers JSON.
+    async fn fetch(&self) -> Result<RoutingTable, SyncError> {
+        let answer =
+            self.control_plane.open("/v1/routing", binary::CONTENT_TYPE, limits::CONTROL_PLANE_PATIENCE).await?;
+        let (head, mut body) = answer.into_parts();
+        if head.headers.get(header::CONTENT_TYPE).is_none_or(|kind| kind.as_bytes() != binary::CONTENT_TYPE.as_bytes())
+        {
+            let text = client::whole(body, ANSWER_BYTES_MAX).await?;
+            return serde_json::from_slice(&text).map_err(|error| ClientError::Malformed(error.to_string()).into());
+        }
+        let mut decoder = binary::Decoder::new(&self.table.load());
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| ClientError::Lost(error.to_string()))?;
+            if let Ok(data) = frame.into_data() {
+                decoder.push(&data)?;
+            }
+        }
+        Ok(decoder.finish()?)
+    }
+
     async fn save(self) {
         let stopping = self.env.tasks.stopping();
         let mut published = self.table.watch();
         let changes = async {
             while published.changed().await.is_ok() {
+                let began = self.env.clock.now();
                 self.save_now().await;
-                tokio::time::sleep(limits::SAVE_EVERY).await;
+                let took = self.env.clock.now().saturating_duration_since(began);
+                tokio::time::sleep(limits::SAVE_EVERY.max(took * limits::SAVE_ONE_IN)).await;
             }
         };
         stopping.run_until_cancelled(changes).await;

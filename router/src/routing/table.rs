@@ -86,7 +86,7 @@ impl Table {
             return;
         }
         let mut table = RoutingTable::clone(&self.current.load());
-        changes.into_iter().for_each(|change| table.apply(change));
+        table.apply_all(changes);
         self.publish(table);
     }
 
@@ -102,6 +102,7 @@ impl Table {
 
     fn publish(&self, table: RoutingTable) {
         metrics::gauge!("routing_version").set(table.version as f64);
+        metrics::gauge!("routing_entries").set(table.len() as f64);
         (self.on_publish)(&table);
         self.current.store(Arc::new(table));
         self.published.send_modify(|count| *count += 1);
@@ -177,7 +178,7 @@ mod tests {
     #[tokio::test]
     async fn a_waiter_sees_the_change_it_waits_for() {
         let table = table_of(RoutingTable::default());
-        let waiting = table.wait_for(Duration::from_secs(10), |table| table.buckets.get("b").copied());
+        let waiting = table.wait_for(Duration::from_secs(10), |table| table.buckets.get("b"));
         let change = async {
             table.apply(vec![bucket(1, "a")]);
             table.apply(vec![bucket(2, "b")]);
@@ -189,7 +190,7 @@ mod tests {
     #[tokio::test]
     async fn a_waiter_gives_up_in_time() {
         let table = table_of(RoutingTable::default());
-        let found = table.wait_for(Duration::from_millis(10), |table| table.buckets.get("b").copied()).await;
+        let found = table.wait_for(Duration::from_millis(10), |table| table.buckets.get("b")).await;
         assert_eq!(found, None);
     }
 }

@@ -182,6 +182,17 @@ async fn a_router_starts_and_serves_from_its_saved_table_while_the_control_plane
 }
 
 #[tokio::test]
+async fn a_router_takes_the_table_of_an_older_control_plane_as_json() {
+    let Fleet { nodes, control_plane, router: first, dir: _dir } = Fleet::start(1).await;
+    control_plane.grow_old();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let second = router(dir.path(), control_plane.address()).await;
+    assert_eq!(*second.table.load(), *first.table.load());
+    let response = send(second.s3(), Method::PUT, "/bucket/k", full("hello")).await;
+    assert_eq!((response.status(), nodes[0].seen().len()), (StatusCode::OK, 1));
+}
+
+#[tokio::test]
 async fn a_table_that_may_be_old_does_not_say_that_a_key_or_a_bucket_does_not_exist() {
     let Fleet { nodes, control_plane, router: first, dir } = Fleet::start(1).await;
     let address = control_plane.address();

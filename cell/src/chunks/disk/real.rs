@@ -142,6 +142,7 @@ impl DiskFile for RealFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        bulkhead_service::drill::faults().flushing();
         Ok(rustix::fs::fdatasync(&self.file)?)
     }
 

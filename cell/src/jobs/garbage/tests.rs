@@ -44,7 +44,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let index = Index::new(Capacity { bytes: 1 << 40, objects: 1 << 40, accounts: 10 });
+        let index = Index::new(Capacity::holding(1 << 40, 1 << 40, 10));
         let mut world = Self {
             index,
             store: MemoryStore::default(),

@@ -10,7 +10,7 @@ use crate::{
         record::{Bucket, BucketId, Usage},
     },
 };
-use bulkhead_model::{AccountId, ClaimId};
+use bulkhead_model::{AccountId, ClaimId, fence};
 
 /// Creates a bucket under a claim that was not given up.
 pub(super) fn create(
@@ -26,8 +26,8 @@ pub(super) fn create(
         Some(_) => return Err(Refusal::BucketAlreadyExists.into()),
         None => {}
     }
-    let fence = keys::buckets::fence(&name);
-    if draft.get(&fence)?.is_some_and(|fence| claim <= fence.claim) {
+    let fence = draft.get(&keys::buckets::fence(&name))?.map(|fence| fence.claim);
+    if !fence::admits(fence, claim) {
         return Err(Refusal::ClaimFenced.into());
     }
     if totals.buckets >= BUCKETS_PER_ACCOUNT_MAX {
@@ -65,6 +65,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, id: BucketId, name: &str) -> Decisio
     draft.delete(keys::buckets::by_name(name));
     draft.delete(keys::buckets::by_owner(bucket.owner, name));
     draft.delete(keys::buckets::state(bucket.id));
+    // The bucket was created above whatever was fenced, and its claim is not given up while it exists.
     draft.put(keys::buckets::fence(name), &Fence { claim: bucket.claim });
     draft.cell.last_errand += 1;
     let errand = Errand::ReleaseName { name: name.to_owned(), claim: bucket.claim };

@@ -2,7 +2,7 @@
 
 use super::{Decision, draft::Draft};
 use crate::meta::{bookkeeping::Fence, command::Done, keys};
-use bulkhead_model::ClaimId;
+use bulkhead_model::{ClaimId, fence};
 
 /// Says whether the bucket of this claim exists; if not, it never will.
 pub(super) fn settle(draft: &mut Draft<'_>, name: &str, claim: ClaimId) -> Decision {
@@ -10,8 +10,8 @@ pub(super) fn settle(draft: &mut Draft<'_>, name: &str, claim: ClaimId) -> Decis
         return Ok(Done::ClaimSettled { exists: true });
     }
     let row = keys::buckets::fence(name);
-    let fenced = draft.get(&row)?.map_or(claim, |fence| fence.claim.max(claim));
-    draft.put(row, &Fence { claim: fenced });
+    let fence = draft.get(&row)?.map(|fence| fence.claim);
+    draft.put(row, &Fence { claim: fence::raised(fence, claim) });
     Ok(Done::ClaimSettled { exists: false })
 }
 

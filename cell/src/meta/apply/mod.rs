@@ -135,6 +135,7 @@ fn decide(
         Command::RotateEpoch { node, to, keep } => epochs::rotate(draft, node, to, &keep),
         Command::ExpireGarbage { rows } => garbage::expire(draft, &rows),
         Command::CloseEpochs { epochs } => Ok(epochs::close(draft, &epochs)),
+        Command::SetBallast { ballast } => usage::set_ballast(draft, ballast),
     }
 }
 

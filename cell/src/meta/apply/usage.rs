@@ -5,7 +5,7 @@
 use super::{Decision, draft::Draft};
 use crate::meta::{
     bookkeeping::BucketState,
-    command::{CapacityDimension, Refusal},
+    command::{CapacityDimension, Done, Refusal},
     keys,
     record::{BucketId, Usage},
 };
@@ -59,6 +59,23 @@ pub(super) fn charge(draft: &mut Draft<'_>, bucket: BucketId, state: &BucketStat
     totals.uploads = change.settle_uploads(totals.uploads);
     draft.put(row, &totals);
     Ok(())
+}
+
+/// Counts `ballast` as held by the cell, instead of what was counted so before. It is nobody's: neither a bucket nor an account has it.
+pub(super) fn set_ballast(draft: &mut Draft<'_>, ballast: Usage) -> Decision {
+    let row = keys::meta::ballast();
+    let before = draft.get(&row)?.unwrap_or_default();
+    // What is larger than the cell makes it full, and no more.
+    let ballast =
+        Usage { bytes: ballast.bytes.min(draft.capacity.bytes), objects: ballast.objects.min(draft.capacity.objects) };
+    let change = Change { added: ballast, removed: before, ..Change::default() };
+    draft.cell.usage = change.settle(draft.cell.usage);
+    if ballast == Usage::default() {
+        draft.delete(row);
+    } else {
+        draft.put(row, &ballast);
+    }
+    Ok(Done::Ok)
 }
 
 /// Takes a bucket and everything in it out of its account's and the cell's totals.

@@ -5,11 +5,12 @@
 //! | `01` | [`CellState`] |
 //! | `02`, upload epoch | [`OpenEpoch`] |
 //! | `03`, bucket id | [`Dropped`] |
+//! | `04` | [`Usage`]: ballast, while there is any |
 
 use super::{Row, take_u64};
 use crate::meta::{
     bookkeeping::{CellState, Dropped},
-    record::{BucketId, OpenEpoch, UploadEpoch},
+    record::{BucketId, OpenEpoch, UploadEpoch, Usage},
 };
 use bulkhead_replica::{Family, StoreError};
 
@@ -19,6 +20,7 @@ pub const FAMILY: Family = Family { index: 12, name: "meta", large_values: false
 const CELL: u8 = 1;
 const EPOCH: u8 = 2;
 const DROPPED: u8 = 3;
+const BALLAST: u8 = 4;
 
 /// What all keys of [`epoch`] begin with.
 pub const EPOCHS: [u8; 1] = [EPOCH];
@@ -33,6 +35,11 @@ pub fn cell() -> Row<CellState> {
 /// Who writes under this epoch, while it is open.
 pub fn epoch(epoch: UploadEpoch) -> Row<OpenEpoch> {
     Row::new(FAMILY, tagged(EPOCH, epoch.0))
+}
+
+/// What counts as held although nobody holds it.
+pub fn ballast() -> Row<Usage> {
+    Row::new(FAMILY, vec![BALLAST])
 }
 
 /// How far a deleted bucket is cleared away.

@@ -2,4 +2,5 @@
 
 pub mod cell;
 pub mod control_plane;
+pub mod drill;
 pub mod error;

@@ -26,6 +26,7 @@ pub(super) enum Carrier {
 impl Carrier {
     pub fn carry(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, ClientError>> {
         match self {
+            Self::Pool(_) if is_lost(&request) => Box::pin(std::future::pending()),
             Self::Pool(pool) => {
                 let answer = pool.request(request);
                 Box::pin(async move {
@@ -36,6 +37,11 @@ impl Carrier {
             Self::Other(transport) => transport.carry(request),
         }
     }
+}
+
+/// Whether this process is cut off from where the request goes. Nobody answers then, until the caller's patience ends.
+fn is_lost(request: &Request<Body>) -> bool {
+    request.uri().authority().is_some_and(|to| crate::drill::faults().loses(to.as_str()))
 }
 
 fn boxed(error: hyper::Error) -> Box<dyn Error + Send + Sync> {

@@ -86,7 +86,7 @@ impl tower::Service<Uri> for Connector {
         match self {
             Self::Network(network) => {
                 let connecting = network.call(to);
-                Box::pin(async move { Ok(Stream::Network(connecting.await?)) })
+                Box::pin(async move { Ok(Stream::Network(Box::new(connecting.await?))) })
             }
             Self::Other(other) => {
                 let connecting = other.dial(&to);
@@ -102,7 +102,8 @@ impl tower::Service<Uri> for Connector {
     reason = "a server has the first kind alone, and is not to pay for a box around it"
 )]
 pub enum Stream {
-    Network(MaybeHttpsStream<TokioIo<TcpStream>>),
+    /// With TLS it is large, and a pool holds many of either.
+    Network(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
     Other(TokioIo<Box<dyn Line>>),
 }
 

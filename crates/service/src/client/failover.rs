@@ -1,7 +1,7 @@
 //! One service at several addresses, any of which will do.
 
-use super::{Client, ClientError};
-use http::{Method, StatusCode};
+use super::{Body, Client, ClientError, full};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     net::SocketAddr,
@@ -54,6 +54,37 @@ impl Endpoints {
                     return Ok(answer);
                 }
                 Err(error) if may_ask_another(&method, &error) => last = error,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last)
+    }
+}
+
+impl Endpoints {
+    /// Gets `path` as `accept`, and returns the answer as soon as its head is there; its body is the caller's to read and to bound.
+    /// `patience` is for the head, at each address.
+    ///
+    /// # Errors
+    /// The last address's. [`ClientError::Refused`] for any status but 2xx.
+    pub async fn open(
+        &self,
+        path: &str,
+        accept: &'static str,
+        patience: Duration,
+    ) -> Result<Response<Body>, ClientError> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let mut last = ClientError::Unreachable("no address is configured".into());
+        for step in 0..self.addresses.len() {
+            let index = (first + step) % self.addresses.len();
+            let mut request = self.client.request(Method::GET, self.addresses[index], path, full(Vec::new()))?;
+            request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static(accept));
+            match self.client.open(request, patience).await {
+                Ok(answer) => {
+                    self.preferred.store(index, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) if may_ask_another(&Method::GET, &error) => last = error,
                 Err(error) => return Err(error),
             }
         }

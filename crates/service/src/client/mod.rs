@@ -129,6 +129,21 @@ impl Client {
         tokio::time::timeout(patience, answered).await.unwrap_or(Err(ClientError::TimedOut(patience)))
     }
 
+    /// As [`Client::send`], but a refusal is an error.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] for any status but 2xx, with the peer's own reason.
+    pub async fn open(&self, request: Request<Body>, patience: Duration) -> Result<Response<Body>, ClientError> {
+        let answer = self.send(request, patience).await?;
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        let reason = tokio::time::timeout(patience, whole(body, limits::REFUSAL_BYTES_MAX)).await;
+        let reason = reason.unwrap_or(Err(ClientError::TimedOut(patience)))?;
+        read_json::<()>(head.status, &reason).and(Err(ClientError::Malformed("a refusal that is none".into())))
+    }
+
     /// Sends `question` as JSON (or nothing) and reads the answer as JSON. An answer without a body (`204`) is read as `null`, so
     /// `A` may be `()`.
     ///
@@ -159,8 +174,11 @@ impl Client {
     }
 }
 
-/// All of a body.
-async fn whole(mut body: Body, max: usize) -> Result<Bytes, ClientError> {
+/// All of a body, at most `max` bytes.
+///
+/// # Errors
+/// [`ClientError::Lost`] when there are more, or the connection ends before.
+pub async fn whole(mut body: Body, max: usize) -> Result<Bytes, ClientError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| ClientError::Lost(error.to_string()))?;

@@ -130,6 +130,7 @@ mod tests {
             code: "SlowDown".into(),
             message: message.into(),
             retry_after: None,
+            not_executed: false,
         };
         assert!(says_full(&refusal("The cell's disks are full.")));
         assert!(!says_full(&refusal("Please reduce your request rate.")));

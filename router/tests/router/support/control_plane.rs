@@ -4,17 +4,19 @@ use super::any;
 use axum::{
     Json, Router,
     extract::{Query, State},
+    response::{IntoResponse as _, Response},
     routing::get,
 };
 use bulkhead_model::{
     RoutingTable,
     api::control_plane::Changes,
-    routing::{Change, Versioned},
+    routing::{Change, Versioned, binary},
 };
 use bulkhead_service::{
     Env,
     http::{Options, Running, serve},
 };
+use http::{HeaderMap, HeaderValue, header};
 use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use tokio::sync::watch;
 
@@ -22,6 +24,8 @@ use tokio::sync::watch;
 struct Published {
     table: RoutingTable,
     changes: Vec<Versioned>,
+    /// Answers the table as JSON whatever it is asked for, as builds before the binary form do.
+    is_old: bool,
 }
 
 type Shared = Arc<watch::Sender<Published>>;
@@ -33,7 +37,7 @@ pub struct ControlPlane {
 
 impl ControlPlane {
     pub async fn start(table: RoutingTable) -> Self {
-        let published = Arc::new(watch::Sender::new(Published { table, changes: Vec::new() }));
+        let published = Arc::new(watch::Sender::new(Published { table, ..Published::default() }));
         let routes = Router::new()
             .route("/v1/routing", get(full))
             .route("/v1/routing/changes", get(changes))
@@ -51,6 +55,11 @@ impl ControlPlane {
         self.published.send_modify(|published| published.table = table);
     }
 
+    /// Becomes a build that knows no other form of the table than JSON.
+    pub fn grow_old(&self) {
+        self.published.send_modify(|published| published.is_old = true);
+    }
+
     /// Publishes a change through the feed.
     pub fn change(&self, change: Change) {
         self.published.send_modify(|published| {
@@ -65,8 +74,14 @@ impl ControlPlane {
     }
 }
 
-async fn full(State(published): State<Shared>) -> Json<RoutingTable> {
-    Json(published.borrow().table.clone())
+async fn full(State(published): State<Shared>, headers: HeaderMap) -> Response {
+    let published = published.borrow();
+    let accepts = |accepted: &HeaderValue| accepted.as_bytes() == binary::CONTENT_TYPE.as_bytes();
+    if published.is_old || !headers.get_all(header::ACCEPT).iter().any(accepts) {
+        return Json(&published.table).into_response();
+    }
+    let bytes: Vec<u8> = binary::pieces(&published.table).flatten().collect();
+    ([(header::CONTENT_TYPE, binary::CONTENT_TYPE)], bytes).into_response()
 }
 
 async fn changes(State(published): State<Shared>, Query(query): Query<HashMap<String, u64>>) -> Json<Changes> {

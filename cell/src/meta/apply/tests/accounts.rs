@@ -20,7 +20,7 @@ fn put_key(n: u64, owner: u64) -> Command {
 
 #[test]
 fn an_account_beyond_capacity_is_refused_and_a_known_one_is_not() {
-    let mut world = World::with(Capacity { bytes: 1, objects: 1, accounts: 2 });
+    let mut world = World::with(Capacity::holding(1, 1, 2));
     let full = Refusal::CellFull { what: CapacityDimension::Accounts, used: 2, max: 2 };
     assert_eq!(world.refused(put_account(3, 1)), full);
     world.must(put_account(1, 1));

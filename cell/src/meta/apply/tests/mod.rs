@@ -46,7 +46,7 @@ pub(super) struct World {
 impl World {
     /// A cell with accounts 1 and 2 and an open upload epoch.
     pub fn new() -> Self {
-        Self::with(Capacity { bytes: 1 << 50, objects: 1_000_000, accounts: 100 })
+        Self::with(Capacity::holding(1 << 50, 1_000_000, 100))
     }
 
     pub fn with(capacity: Capacity) -> Self {

@@ -89,7 +89,7 @@ fn a_deletion_decides_for_each_object_alone() {
 
 #[test]
 fn a_full_cell_refuses_growth_to_the_byte_and_takes_what_shrinks() {
-    let mut world = World::with(Capacity { bytes: 10, objects: 2, accounts: 2 });
+    let mut world = World::with(Capacity::holding(10, 2, 2));
     let bucket = world.bucket("b", 1);
     let first = world.small(bucket, "a", 1, 10);
     world.must(Command::PutObject(first));
@@ -105,6 +105,34 @@ fn a_full_cell_refuses_growth_to_the_byte_and_takes_what_shrinks() {
     assert_eq!(world.refused(Command::PutObject(third)), full);
     let exact = world.small(bucket, "b", 2, 10);
     world.must(Command::PutObject(exact));
+}
+
+#[test]
+fn ballast_makes_a_cell_full_and_goes_without_a_trace() {
+    let mut world = World::with(Capacity::holding(100, 10, 2));
+    let bucket = world.bucket("b", 1);
+    let first = world.small(bucket, "a", 1, 10);
+    world.must(Command::PutObject(first));
+    let ballast = |bytes, objects| Command::SetBallast { ballast: Usage { bytes, objects } };
+    for more in [80, 85] {
+        world.must(ballast(more, 0));
+        let left = 90 - more;
+        let over = world.small(bucket, "b", 2, left + 1);
+        let full = Refusal::CellFull { what: CapacityDimension::Bytes, used: more + 10, max: 100 };
+        assert_eq!(world.refused(Command::PutObject(over)), full);
+        assert_eq!(world.view().cell_usage().expect("memory").bytes, more + 10);
+    }
+    world.must(ballast(0, 9));
+    let over = world.small(bucket, "b", 2, 0);
+    let full = Refusal::CellFull { what: CapacityDimension::Objects, used: 10, max: 10 };
+    assert_eq!(world.refused(Command::PutObject(over)), full);
+    world.must(ballast(u64::MAX, u64::MAX));
+    world.must(ballast(0, 0));
+    assert_eq!(world.view().ballast().expect("memory"), Usage::default());
+    let second = world.small(bucket, "b", 2, 90);
+    world.must(Command::PutObject(second));
+    assert_eq!(usages(&world, bucket), [usage(100, 2); 3]);
+    audit::audit(&world.store);
 }
 
 #[test]
