@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// The longest flushes of a cell that is broken on purpose. Milliseconds.
-const SLOW_FLUSH_MS: u64 = 400;
+const SLOW_FLUSH_MS: u64 = 200;
 
 #[derive(Debug, Args)]
 pub struct Certify {
@@ -63,7 +63,7 @@ pub struct Certify {
 pub enum Broken {
     /// Neither a gate nor limits: whoever asks most gets most.
     NoAdmission,
-    /// Every flush of every node takes 400 ms longer.
+    /// Every flush of every node takes 200 ms longer.
     SlowFsync,
     /// One node acknowledges chunks and keeps none of them.
     DropsChunks,
