@@ -149,10 +149,14 @@ impl MemoryDisk {
         }
     }
 
+    /// A process opens the log: what another could not sync is no matter of this one.
+    pub(super) fn open_log(&self) {
+        self.inner.lock().log.failed = false;
+    }
+
     /// What a process finds of the log.
     pub(super) fn found_log(&self) -> LogState {
-        let inner = &mut *self.inner.lock();
-        inner.log.failed = false;
+        let inner = self.inner.lock();
         let mut found = inner.log.medium.clone();
         inner.log.unsynced.iter().cloned().for_each(|record| found.take(record));
         found
