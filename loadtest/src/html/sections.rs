@@ -147,7 +147,8 @@ fn highlight(phase: &PhaseTrace) -> String {
         Phase::Background => format!("{} chunks freed", figure("freed_chunks")),
         Phase::Full => format!("{} objects beyond", figure("objects_taken_beyond") + figure("bytes_taken_beyond")),
         Phase::Verify => format!("{} keys, {} wrong", figure("keys"), figure("keys_wrong")),
-        Phase::Overload | Phase::SlowDisk => String::new(),
+        Phase::Overload => format!("{} answers/s", figure("answered_per_second")),
+        Phase::SlowDisk => String::new(),
     }
 }
 
