@@ -8,6 +8,7 @@
 //! with a secret of this process, since tenants choose names.
 
 use super::entry::{self, Entry, Malformed, Packable, PackedKey, PackedValue};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
@@ -280,6 +281,17 @@ impl<K: PackedKey + Serialize, V: PackedValue + Serialize> Serialize for Packed<
             map.serialize_entry(&key, &value)?;
         }
         map.end()
+    }
+}
+
+/// As it is in JSON: an object with an entry for each key.
+impl<K, V: JsonSchema> JsonSchema for Packed<K, V> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("MapTo{}", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<V>() })
     }
 }
 
