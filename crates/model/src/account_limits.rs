@@ -3,6 +3,8 @@
 //! An account's own figures are optional, each by itself: what is not set is the cell's default, out of its blueprint. The bounds
 //! keep a typing error from locking an account out or from setting it free. Knows nothing of how limits are enforced.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;

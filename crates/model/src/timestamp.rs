@@ -2,6 +2,8 @@
 //!
 //! A [`Timestamp`] is data. Reading a clock is the business of `bulkhead-service`'s `Clock`.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -22,6 +22,8 @@
 //! Every call but `status`, `storage`, `load` and those of the quarantine is answered after commit. `members` and `voters` are for the leader, which others name in
 //! their status, and are answered `409` by any other; the rest may be sent to any node.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use super::control_plane::Quota;
 use crate::{AccessKeyId, AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, Limits, NodeId, Timestamp};
 use schemars::JsonSchema;

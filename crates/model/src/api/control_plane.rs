@@ -4,6 +4,8 @@
 //! [`IDEMPOTENCY_KEY`]: repeated under the same key it is carried out once. Work that takes long is answered `202` with an
 //! [`Operation`] to watch at `GET /v1/operations/{operation}`.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 mod fleet;
 mod operations;
 

@@ -1,5 +1,7 @@
 //! The one error body of the admin and control-plane APIs.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

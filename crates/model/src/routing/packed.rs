@@ -7,6 +7,8 @@
 //! The shard of a key is part of a stored form ([`super::binary`]): it is the same in every process. The index is not stored, and hashed
 //! with a secret of this process, since tenants choose names.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use super::entry::{self, Entry, Malformed, Packable, PackedKey, PackedValue};
 use schemars::JsonSchema;
 use serde::{

@@ -1,5 +1,7 @@
 //! What cells hold against what they may hold, why an account lives where it does, and what the fleet will do next.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use super::{CellState, ClosedBy};
 use crate::{AccountId, CellId, Timestamp};
 use schemars::JsonSchema;

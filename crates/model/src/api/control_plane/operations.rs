@@ -1,5 +1,7 @@
 //! Long work that is watched, who may do what, and what was done.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use crate::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
