@@ -18,7 +18,7 @@ LOADTEST := $(BIN)/bulkhead-loadtest
 export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 
 .DEFAULT_GOAL := help
-.PHONY: help up down test verify terraform fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table mutants clean needs build
+.PHONY: help up down test verify terraform fix bench certify compare neighbours overload gray drill sim crash partition corrupt wipe fill reclaim table fleet mutants clean needs build
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -95,8 +95,11 @@ fill: build ## fill a cell to its maxima and its disks to their reserve; needs r
 reclaim: build ## write 2 GiB, delete 90%, see the space come back and the rest stay; takes 15 minutes (SEED=1)
 	@$(LOADTEST) reclaim --private-cluster --seed $(SEED)
 
-table: needs ## what a routing table costs by its size: memory, loading, changes, lookups (a million accounts need 2 GiB of memory)
+table: needs ## what a routing table costs by its size: memory, loading, changes, lookups (1 GiB of memory)
 	@cargo run -p bulkhead-router --example table
+
+fleet: needs ## simulate a year of a fleet with a million accounts; figures, and plots in docs/placement/
+	@cargo run -p bulkhead-control-plane --example fleet -- --plots docs/placement
 
 mutants: needs ## plant each bug of mutants/list in a copy of the tree and see that the named test catches it
 	@mutants/run

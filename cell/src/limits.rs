@@ -114,6 +114,8 @@ pub const CHUNK_WRITE_BYTES_MAX: usize = 64 << 20;
 const _: () = assert!(CHUNK_BYTES_MAX as usize <= CHUNK_WRITE_BYTES_MAX);
 /// What one fdatasync acknowledges at most, so that the first chunk of a batch does not wait long for the last.
 pub const CHUNK_BATCH_BYTES_MAX: usize = 16 << 20;
+/// How long what compaction moves may wait for the disk's writer while tenants' chunks keep it busy.
+pub const BACKGROUND_WRITE_AGE_MAX: Duration = Duration::from_millis(250);
 /// Memory in which a disk gathers what it writes past the page cache, and the most that one call writes: large enough that a call costs nothing
 /// beside its bytes.
 pub const DIRECT_WRITE_BYTES: usize = 4 << 20;

@@ -100,6 +100,11 @@ pub const BEATS_MAX: usize = 1 << 20;
 pub const ACCOUNTS_TRIED: usize = 12;
 /// What router and node may hold in memory while thousands of slow clients are served. Bytes.
 pub const SLOW_RESIDENT_BYTES_MAX: u64 = 512 << 20;
+/// What `overload` takes for the promise of a cell, of all its requests together: the 99th percentile, in milliseconds. It is what a queue that
+/// stands may add (250 ms), so a cell that keeps it has none.
+pub const OVERLOAD_P99_MS: f64 = 250.0;
+/// Requests that may find all connections busy in a run that is to be an open loop: one in a hundred.
+pub const OVERLOAD_WAITED_MAX: f64 = 0.01;
 /// Connections that fill a side of a comparison.
 pub const COMPARE_FILLERS: u64 = 64;
 /// The longest a node's admin API may take to answer.

@@ -1,7 +1,11 @@
 //! What this machine's kernel says of processes and disks: CPU time, memory, device flushes. Linux only; elsewhere, and
 //! for processes of other machines, every answer is `None`.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use rustix::{
+    process::{Pid, Resource, Rlimit, getrlimit, setpriority_process, setrlimit},
+    thread::{CpuSet, gettid, sched_setaffinity},
+};
+use std::{fs, io, ops::Range, os::unix::fs::MetadataExt as _, path::Path};
 
 /// What a process is and has used so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +70,45 @@ pub fn kernel() -> Option<String> {
 /// CPU cores.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Lets all threads of process `pid`, and those that they start, run on these cores only.
+///
+/// # Errors
+/// When there is no such process, or it may not be told.
+pub fn run_on(pid: u32, cores: Range<usize>) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    cores.for_each(|core| set.set(core));
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?.file_name().to_string_lossy().parse().ok().and_then(Pid::from_raw);
+        match sched_setaffinity(thread, &set) {
+            // It has ended meanwhile.
+            Err(rustix::io::Errno::SRCH) => {}
+            told => told?,
+        }
+    }
+    Ok(())
+}
+
+/// Lets this thread run only when nobody else wants to, or nearly so.
+///
+/// # Errors
+/// When it may not say so.
+pub fn give_way() -> io::Result<()> {
+    const NICEST: i32 = 19;
+    Ok(setpriority_process(Some(gettid()), NICEST)?)
+}
+
+/// Lets this process have as many open files as the system allows it.
+///
+/// # Errors
+/// When fewer than `needed` are allowed.
+pub fn raise_open_files(needed: usize) -> anyhow::Result<()> {
+    let found = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: found.maximum, maximum: found.maximum })?;
+    let allowed = found.maximum.unwrap_or(u64::MAX);
+    anyhow::ensure!(allowed >= needed as u64, "{needed} files must be open at a time, and {allowed} may be");
+    Ok(())
 }
 
 /// Bytes that may still be written to the file system that holds `path`.

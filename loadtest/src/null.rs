@@ -73,33 +73,36 @@ async fn answer(store: Arc<Store>, request: Request<Incoming>) -> Result<Respons
             tokio::time::sleep_until((from + lasts).into()).await;
         }
     }
-    let path = head.uri.path();
-    // The bucket's name, and the key behind it.
-    let key = path.trim_start_matches('/').split_once('/').map(|(_, key)| key.to_owned()).unwrap_or_default();
-    Ok(store.respond(&head.method, key, &head.headers, length))
+    Ok(store.respond(&head.method, head.uri.path(), &head.headers, length))
 }
 
 impl Store {
-    fn respond(&self, method: &Method, key: String, headers: &HeaderMap, length: u64) -> Response<Payload> {
+    fn respond(&self, method: &Method, path: &str, headers: &HeaderMap, length: u64) -> Response<Payload> {
         let answer = Response::builder().header("etag", "\"0\"");
+        // The bucket's name, and the key behind it.
+        let key = path.trim_start_matches('/').split_once('/').map(|(_, key)| key).unwrap_or_default();
+        let is_absent_only = headers.contains_key("if-none-match");
         let built = match *method {
             _ if key.is_empty() => answer.body(Payload::Bytes(Bytes::from_static(EMPTY_LISTING))),
+            Method::PUT if is_absent_only && self.objects.lock().contains_key(path) => {
+                answer.status(StatusCode::PRECONDITION_FAILED).body(Payload::Empty)
+            }
             Method::PUT => {
                 let version = headers.get(VERSION).and_then(|text| text.to_str().ok()?.parse().ok()).unwrap_or(0);
-                self.objects.lock().insert(key, (version, length));
+                self.objects.lock().insert(path.to_owned(), (version, length));
                 answer.body(Payload::Empty)
             }
             Method::DELETE => {
-                self.objects.lock().remove(&key);
+                self.objects.lock().remove(path);
                 answer.status(StatusCode::NO_CONTENT).body(Payload::Empty)
             }
             _ => {
-                let found = self.objects.lock().get(&key).copied();
+                let found = self.objects.lock().get(path).copied();
                 match found {
                     None => answer.status(StatusCode::NOT_FOUND).body(Payload::Empty),
                     Some((version, length)) => {
                         let answer = answer.header(VERSION, version).header("content-length", length);
-                        let content = Payload::whole(Content::of(&key, version, length));
+                        let content = Payload::whole(Content::of(key, version, length));
                         answer.body(if *method == Method::HEAD { Payload::Empty } else { content })
                     }
                 }

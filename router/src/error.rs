@@ -58,6 +58,9 @@ pub enum Fault {
     /// The cell's share of this router is taken.
     #[error("Please reduce your request rate.")]
     CellFull,
+    /// Its cell has refused most of what the account asked for lately.
+    #[error("Please reduce your request rate.")]
+    Throttled,
     #[error("What serves your account answered nothing that can be understood. Please try again.")]
     Garbled,
     /// It may have been executed.
@@ -78,7 +81,12 @@ impl Fault {
             | Self::BodyStalled
             | Self::BodyBroken => Side::Client,
             Self::NoHome | Self::Unsure | Self::Overloaded => Side::Router,
-            Self::Unreachable | Self::CellAway | Self::CellFull | Self::Garbled | Self::OutcomeUnknown => Side::Cell,
+            Self::Unreachable
+            | Self::CellAway
+            | Self::CellFull
+            | Self::Throttled
+            | Self::Garbled
+            | Self::OutcomeUnknown => Side::Cell,
         }
     }
 
@@ -98,7 +106,7 @@ impl Fault {
             }
             // S3 has no such status, but every S3 client takes it for a passing fault of the service.
             Self::Garbled => (StatusCode::BAD_GATEWAY, "InternalError"),
-            Self::Overloaded | Self::CellFull => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Self::Overloaded | Self::CellFull | Self::Throttled => (StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Self::OutcomeUnknown => (StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
         }
     }

@@ -34,6 +34,14 @@ pub const SMALL_WRITE_BYTES_MAX: u64 = 16 << 10;
 /// The largest body of one request: a part of 5 GiB, and room for `aws-chunked` framing around it.
 pub const BODY_BYTES_MAX: u64 = (5 << 30) + (64 << 20);
 
+/// Of an account that its cell refuses requests, so many times what the cell takes is passed on, and so many besides; what was half a second
+/// ago counts half. A cell that took nothing for a while is asked for a thousand a second again within seconds.
+pub const PASSED_ON: f64 = 1.5;
+pub const PASSED_ON_LEAST: f64 = 20.0;
+pub const THROTTLE_HALF_LIFE: Duration = Duration::from_millis(500);
+/// Accounts of a cell of which that is known at a time, each for one sort of request. Beyond it all is passed on.
+pub const THROTTLED_MAX: usize = 4_096;
+
 /// How long a request that can be sent again is tried in all. It outlasts an election by far.
 pub const REQUEST_PATIENCE: Duration = Duration::from_secs(30);
 /// How long one try of such a request may take to begin its answer.
@@ -117,7 +125,7 @@ pub const MOVED_PATIENCE: Duration = Duration::from_secs(2);
 
 /// For one call to the control plane that does not wait for changes.
 pub const CONTROL_PLANE_PATIENCE: Duration = Duration::from_secs(10);
-/// For reading the whole table, which is 220 MB when it has a million accounts, five million buckets and two million keys.
+/// For reading the whole table, which is some 200 MB when it has a million accounts, five million buckets and two million keys.
 pub const TABLE_PATIENCE: Duration = Duration::from_secs(60);
 /// The whole table is fetched this often, whether or not anything changed.
 pub const REFETCH_EVERY: Duration = Duration::from_secs(60);

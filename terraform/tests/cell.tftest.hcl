@@ -7,7 +7,7 @@ mock_provider "aws" {
 variables {
   cell           = "c1"
   blueprint_file = "environments/example/blueprints/aws-small.json"
-  blueprint_hash = "98d0d1accfee74fc8a8ded6abab98baf817ee95cfa008d668fb13605e09f6fda"
+  blueprint_hash = "ab067077514f5abccc5d61cd9fd736abe8ebbf134d60e6a79198fa55e1aba047"
   network = {
     vpc_id = "vpc-1"
     region = "eu-west-1"

@@ -26,7 +26,7 @@ variables {
   cells = {
     for cell in ["c1"] : cell => {
       blueprint      = "aws-small"
-      blueprint_hash = "98d0d1accfee74fc8a8ded6abab98baf817ee95cfa008d668fb13605e09f6fda"
+      blueprint_hash = "ab067077514f5abccc5d61cd9fd736abe8ebbf134d60e6a79198fa55e1aba047"
       secrets = {
         admin_token = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:${cell}/admin"
         peer_token  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:${cell}/peer"
@@ -61,7 +61,7 @@ run "a_fleet_of_three_cells" {
     cells = {
       for cell in ["c1", "c2", "c3"] : cell => {
         blueprint      = "aws-small"
-        blueprint_hash = "98d0d1accfee74fc8a8ded6abab98baf817ee95cfa008d668fb13605e09f6fda"
+        blueprint_hash = "ab067077514f5abccc5d61cd9fd736abe8ebbf134d60e6a79198fa55e1aba047"
         secrets = {
           admin_token = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:${cell}/admin"
           peer_token  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:${cell}/peer"

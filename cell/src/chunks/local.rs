@@ -103,6 +103,8 @@ impl LocalStore {
             clock: env.clock.clone(),
             rng: env.rng.clone(),
             queue: receiver,
+            behind: Vec::new(),
+            behind_since: None,
             open: None,
             next: recovered.next,
         };

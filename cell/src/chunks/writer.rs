@@ -1,5 +1,7 @@
 //! The one thread that writes to a disk: takes everything queued, writes it, and acknowledges it with a single fdatasync.
 //!
+//! - What compaction moves has a sync of its own, behind what tenants wait for: it goes when nothing else is queued, or has waited for
+//!   [`BACKGROUND_WRITE_AGE_MAX`], so that space comes back whatever tenants do.
 //! - A chunk is acknowledged, and enters the index, only after the sync that covers it has succeeded.
 //! - Any error of a write or a sync fails the batch and ends the extent: the next batch goes to another. A sync is never repeated.
 //! - No extent is begun that would touch the disk's reserve. Extents are preallocated, so a begun one does not run out of space.
@@ -15,7 +17,7 @@ use crate::{
         index::{ExtentState, Held, Index, Location, Usage},
         payload::Chunk,
     },
-    limits::{CHUNK_BATCH_BYTES_MAX, COMPACTION_RESERVE_BYTES},
+    limits::{BACKGROUND_WRITE_AGE_MAX, CHUNK_BATCH_BYTES_MAX, COMPACTION_RESERVE_BYTES},
 };
 use bulkhead_model::NodeId;
 use bulkhead_service::{
@@ -72,6 +74,9 @@ pub struct Writer {
     pub clock: Clock,
     pub rng: Rng,
     pub queue: mpsc::Receiver<Message>,
+    /// What was taken from the queue and is to be moved, and since when the first of it waits here.
+    pub behind: Vec<Job>,
+    pub behind_since: Option<Instant>,
     pub open: Option<OpenExtent>,
     /// Number of the next extent.
     pub next: u32,
@@ -122,6 +127,12 @@ impl Writer {
     fn serve(&mut self, first: Message) -> bool {
         let (jobs, command) = self.gather(first);
         self.commit(jobs);
+        let is_late = self.behind_since.is_some_and(|since| self.clock.now() >= since + BACKGROUND_WRITE_AGE_MAX);
+        if command.is_some() || is_late || self.queue.is_empty() {
+            self.behind_since = None;
+            let behind = std::mem::take(&mut self.behind);
+            self.commit(behind);
+        }
         match command {
             Some(Message::Seal(extent, done)) => {
                 if self.open.as_ref().is_some_and(|open| open.extent.id == extent) {
@@ -151,13 +162,18 @@ impl Writer {
         self.seal();
     }
 
-    /// Everything that is queued by now, up to the bound of a batch or to what is to be done behind it.
+    /// Everything that is queued by now, up to the bound of a batch or to what is to be done behind it. What is to be moved is put behind.
     fn gather(&mut self, first: Message) -> (Vec<Job>, Option<Message>) {
         let (mut jobs, mut bytes, mut next) = (Vec::new(), 0, Some(first));
         while let Some(message) = next {
             let Message::Write(job) = message else { return (jobs, Some(message)) };
             bytes += job.chunk.payload.data().len();
-            jobs.push(job);
+            if job.moved_from.is_some() {
+                self.behind_since = self.behind_since.or_else(|| Some(self.clock.now()));
+                self.behind.push(job);
+            } else {
+                jobs.push(job);
+            }
             next = if bytes < CHUNK_BATCH_BYTES_MAX { self.queue.try_recv().ok() } else { None };
         }
         (jobs, None)
@@ -171,20 +187,11 @@ impl Writer {
         }
     }
 
-    /// Writes records to as many extents as they need, those that are moved behind the others.
+    /// Writes records to as many extents as they need: all that are moved, or none. What is moved may find room where others find none.
     fn store(&mut self, mut records: Vec<Record>) {
-        records.sort_by_key(Record::is_moved);
         while let Some(first) = records.first() {
-            let is_moved = first.is_moved();
             if let Err(error) = self.make_room(first) {
-                let (moved, puts) = records.into_iter().partition(Record::is_moved);
-                // What is moved may find room where the others find none.
-                fail(puts, &error);
-                if is_moved {
-                    return fail(moved, &error);
-                }
-                records = moved;
-                continue;
+                return fail(records, &error);
             }
             let taken = self.open.as_ref().map_or(0, |open| open.fitting(&records, self.extent_bytes));
             let rest = records.split_off(taken);

@@ -124,6 +124,7 @@ fn config(data: &TempDir, node: u64, az: &str, names: SocketAddr) -> Config {
         control_plane_token_file: unread(),
         region: "eu-test-1".to_owned(),
         domains: vec!["s3.test".to_owned()],
+        drills: false,
         telemetry: TelemetryConfig::default(),
     };
     let blueprint = Blueprint::parse(include_str!("../../../blueprints/dev.toml")).expect("the dev blueprint is valid");

@@ -34,12 +34,34 @@ impl Load {
     }
 }
 
-/// The cells to consider for `account`, in the order of the ring: the first [`PLACEMENT_CANDIDATES`] of `eligible`.
+/// The ring of some cells. Making it takes milliseconds where there are hundreds, so it is kept for as long as they stay the same.
+#[derive(Debug)]
+pub struct Ring {
+    cells: Vec<CellId>,
+    ring: StaticHashRing<'static, CellId, (), DefaultHash>,
+}
+
+impl Ring {
+    pub fn of(eligible: &[CellId]) -> Self {
+        let points = eligible.iter().map(|cell| Node::new(cell.clone()).quantity(RING_POINTS));
+        Self { cells: eligible.to_vec(), ring: StaticHashRing::new(DefaultHash, points) }
+    }
+
+    /// Whether it is the ring of these cells, in this order.
+    pub fn is_of(&self, eligible: &[CellId]) -> bool {
+        self.cells == eligible
+    }
+
+    /// The cells to consider for `account`, in the order of the ring: the first [`PLACEMENT_CANDIDATES`].
+    pub fn candidates(&self, account: AccountId) -> Vec<CellId> {
+        let chosen = self.ring.calc_candidates(&account.value()).take(PLACEMENT_CANDIDATES);
+        chosen.map(|node| node.key.clone()).collect()
+    }
+}
+
+/// As [`Ring::candidates`], for one account.
 pub fn candidates(account: AccountId, eligible: &[CellId]) -> Vec<CellId> {
-    let points = eligible.iter().map(|cell| Node::new(cell.as_str()).quantity(RING_POINTS));
-    let ring = StaticHashRing::new(DefaultHash, points);
-    let chosen = ring.calc_candidates(&account.value()).take(PLACEMENT_CANDIDATES);
-    chosen.filter_map(|node| node.key.parse().ok()).collect()
+    Ring::of(eligible).candidates(account)
 }
 
 /// The position of the candidate with room and the most headroom; the earlier one when equal. `None` when none has room.
@@ -73,6 +95,16 @@ mod tests {
             chosen.iter().map(CellId::as_str).collect::<Vec<_>>().join(" ")
         });
         assert_eq!(chosen, ["c7 c1 c8", "c1 c7 c6", "c1 c5 c3", "c1 c2 c6"]);
+    }
+
+    #[test]
+    fn a_ring_that_is_kept_answers_as_a_new_one() {
+        let (ring, fleet) = (Ring::of(&fleet(8)), fleet(8));
+        assert!(ring.is_of(&fleet) && !ring.is_of(&fleet[1..]));
+        for id in 0..200 {
+            let id = account(AccountId::FIRST + id * 4_321_987);
+            assert_eq!(ring.candidates(id), candidates(id, &fleet), "account {id}");
+        }
     }
 
     #[test]

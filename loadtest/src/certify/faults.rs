@@ -54,7 +54,7 @@ pub async fn az_loss(run: &mut Run<'_>, trace: &mut PhaseTrace) -> anyhow::Resul
     let (report, killed) = tokio::join!(loading, async {
         tokio::time::sleep(INTO_THE_LOAD).await;
         for node in &lost {
-            subject.kill(node).await?;
+            subject.fault(node, &Fault::Kill).await?;
         }
         anyhow::Ok(clock::now())
     });
@@ -95,7 +95,7 @@ pub async fn failover(run: &mut Run<'_>, trace: &mut PhaseTrace) -> anyhow::Resu
         let loading = engine.run(&stretches, |progress| view.tick(progress));
         let (report, gap) = tokio::join!(loading, async {
             tokio::time::sleep(INTO_THE_LOAD).await;
-            subject.kill(&leader).await?;
+            subject.fault(&leader, &Fault::Kill).await?;
             let killed = clock::now();
             anyhow::Ok((killed, write_gap(&account.target, &account.bucket, killed, lasts).await))
         });
@@ -147,10 +147,10 @@ pub async fn slow_disk(run: &mut Run<'_>, trace: &mut PhaseTrace) -> anyhow::Res
     let slow =
         run.subject.nodes.iter().find(|node| (node.id == leader.id) == leads).context("a cell has nodes")?.clone();
     let ms = u64::try_from(SLOW_FLUSH.as_millis()).unwrap_or(u64::MAX);
-    slow.admin.fault(&Fault::SlowDisk { ms }).await?;
+    run.subject.fault(&slow, &Fault::SlowDisk { ms }).await?;
     run.event(trace, format!("every flush of node {} takes {ms} ms longer", slow.id));
     let loaded = run.load(trace, run.declared(), run.lasts(Phase::SlowDisk)).await;
-    slow.admin.fault(&Fault::Mend).await?;
+    run.subject.fault(&slow, &Fault::Mend).await?;
     run.event(trace, format!("node {} flushes as before", slow.id));
     let report = loaded?;
     trace.figures = judge::figures(report.phases.first().context("a stretch was asked for")?, TENANTS);

@@ -28,7 +28,7 @@ pub async fn run(run: &mut Run<'_>, trace: &mut PhaseTrace) -> anyhow::Result<()
         }
     }
     let engine = engine_of(workload, &made, &run.course, 3).await?;
-    if let Some(noisy) = made.last() {
+    if let Some(noisy) = made.last().filter(|_| !run.without_limits) {
         let limits = AccountLimits { write_requests: Some(limit), ..AccountLimits::default() };
         run.subject.limit(noisy, limits).await?;
     }

@@ -3,10 +3,11 @@
 use crate::load::{Arrivals, Group, Kind, Operation, Popularity, Size, Sizes, Workload};
 use bulkhead_model::{Blueprint, certification::Course};
 
-/// Objects of two sizes: small ones, and as many large ones as the declared bytes need.
+/// Objects of two sizes: small ones, which live in the index, and as many large ones, which are chunks, as the declared bytes need. A refused
+/// request of so many bytes leaves its connection usable; of a larger one the client would learn that the connection is gone, and not why.
 const SMALL: u64 = 4 << 10;
-const LARGE: u64 = 256 << 10;
-/// Of the keys of a blueprint whose objects are all of one size.
+const LARGE: u64 = 64 << 10;
+/// Accounts that share the declared capacity.
 const TENANTS: u32 = 4;
 /// Of each account: so many of its requests may be under way.
 const CONNECTIONS: u16 = 24;

@@ -22,6 +22,7 @@ mod subject;
 pub use key::{read_or_make, read_public};
 pub use options::{Broken, Certify};
 pub use record::{Event, PhaseTrace, Step, Tick, Trace};
+pub use subject::{Node, Subject};
 
 use crate::{clock, html, load::View, machine};
 use anyhow::Context as _;
@@ -32,7 +33,6 @@ use bulkhead_model::{
 };
 use run::Run;
 use std::{path::Path, time::Duration};
-use subject::Subject;
 
 /// Chooses arrivals, keys and kinds; the same for every cell, so that they are asked for the same.
 const SEED: u64 = 1;
@@ -78,7 +78,7 @@ async fn try_all(certify: &Certify, subject: &Subject) -> anyhow::Result<Vec<Pha
     let view = View::of(certify.progress());
     certify.break_it(subject).await?;
     view.say(&format!("cell {} of blueprint {}, profile {}", subject.cell, subject.blueprint.name, certify.profile()));
-    let mut run = Run::prepare(subject, certify.profile(), view, SEED).await?;
+    let mut run = Run::prepare(subject, certify.profile(), view, certify.without_limits(), SEED).await?;
     run.all().await?;
     let mut phases = run.phases;
     certify.compare(subject, &mut phases).await?;

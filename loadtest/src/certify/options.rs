@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// The longest flushes of a cell that is broken on purpose. Milliseconds.
-const SLOW_FLUSH_MS: u64 = 400;
+const SLOW_FLUSH_MS: u64 = 200;
 
 #[derive(Debug, Args)]
 pub struct Certify {
@@ -63,7 +63,7 @@ pub struct Certify {
 pub enum Broken {
     /// Neither a gate nor limits: whoever asks most gets most.
     NoAdmission,
-    /// Every flush of every node takes 400 ms longer.
+    /// Every flush of every node takes 200 ms longer.
     SlowFsync,
     /// One node acknowledges chunks and keeps none of them.
     DropsChunks,
@@ -146,6 +146,11 @@ impl Certify {
         }
     }
 
+    /// The cell is broken so that it enforces none.
+    pub(super) fn without_limits(&self) -> bool {
+        self.broken == Some(Broken::NoAdmission)
+    }
+
     /// Breaks the cell as was asked for.
     ///
     /// # Errors
@@ -156,13 +161,13 @@ impl Certify {
             None | Some(Broken::NoAdmission) => Ok(()),
             Some(Broken::SlowFsync) => {
                 for node in &subject.nodes {
-                    node.admin.fault(&Fault::SlowDisk { ms: SLOW_FLUSH_MS }).await?;
+                    subject.fault(node, &Fault::SlowDisk { ms: SLOW_FLUSH_MS }).await?;
                 }
                 Ok(())
             }
             Some(Broken::DropsChunks) => {
                 let node = subject.nodes.last().context("a cell has nodes")?;
-                Ok(node.admin.fault(&Fault::DropChunks { drop: true }).await?)
+                subject.fault(node, &Fault::DropChunks { drop: true }).await
             }
         }
     }

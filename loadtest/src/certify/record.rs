@@ -89,6 +89,15 @@ impl PhaseTrace {
             p99_ms: tick.p99_ms,
         }));
         self.client = Some(report.client);
+        for (number, phase) in report.phases.iter().enumerate().filter(|(number, _)| wanted(*number)) {
+            for (what, count) in phase.groups.values().flat_map(|group| &group.total.failures) {
+                self.notes.push(format!("{} ({number}): {count} times {what}", phase.name));
+            }
+            let unsent: u64 = phase.groups.values().map(|group| group.total.unsent).sum();
+            if unsent > 0 {
+                self.notes.push(format!("{} ({number}): {unsent} requests were never sent", phase.name));
+            }
+        }
         for wrong in &report.wrong {
             self.notes.push(format!("wrong answer: {wrong}"));
         }

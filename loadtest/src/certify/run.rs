@@ -35,6 +35,8 @@ pub struct Run<'a> {
     pub main: Engine,
     /// The most that was done within the objectives, and at least what is declared. Requests per second.
     pub knee: f64,
+    /// The cell is one that enforces no limit: none is set.
+    pub without_limits: bool,
     /// Accounts with engines of their own, whose keys are read back in the end too.
     pub others: Vec<Engine>,
 }
@@ -44,12 +46,19 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// When the cell does not take them.
-    pub async fn prepare(subject: &'a Subject, profile: Profile, view: View, seed: u64) -> anyhow::Result<Self> {
+    pub async fn prepare(
+        subject: &'a Subject,
+        profile: Profile,
+        view: View,
+        without_limits: bool,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
         let course = *subject.blueprint.certification.course(profile);
         let (began, workload) = (clock::now(), mix::declared(&subject.blueprint, &course));
         let main = engine(subject, workload, &course, seed).await?;
         let knee = subject.blueprint.capacity.requests_per_second() as f64;
-        Ok(Self { subject, profile, course, began, view, phases: Vec::new(), main, knee, others: Vec::new() })
+        let (phases, others) = (Vec::new(), Vec::new());
+        Ok(Self { subject, profile, course, began, view, phases, main, knee, without_limits, others })
     }
 
     /// All phases, in their order. What goes wrong in one is its verdict; the others are run all the same, on a cell that is put together again.
@@ -179,7 +188,7 @@ impl<'a> Run<'a> {
             if node.admin.status().await.is_err() {
                 self.subject.revive(node).await?;
             }
-            node.admin.fault(&bulkhead_model::api::drill::Fault::Mend).await?;
+            self.subject.fault(node, &bulkhead_model::api::drill::Fault::Mend).await?;
         }
         Ok(())
     }

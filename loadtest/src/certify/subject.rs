@@ -266,12 +266,23 @@ impl Subject {
         found.with_context(|| format!("cell {} has no leader", self.cell))
     }
 
-    /// Ends a node's process. Only a node that is marked takes it.
+    /// Breaks one thing of a node that is marked for it.
+    ///
+    /// The node itself looks whether it is. On this machine a process is ended from outside, so that the control plane does not start it again at
+    /// once; then it is looked here.
     ///
     /// # Errors
-    /// When it refuses.
-    pub async fn kill(&self, node: &Node) -> anyhow::Result<()> {
-        node.admin.fault(&Fault::Kill).await.with_context(|| format!("killing node {}", node.id))
+    /// When the node is not marked, or does not answer.
+    pub async fn fault(&self, node: &Node, fault: &Fault) -> anyhow::Result<()> {
+        let what = || format!("node {}: {fault:?}", node.id);
+        match (&self.cluster, &node.name, fault) {
+            (Some(cluster), Some(name), Fault::Kill) => {
+                let marked = node.admin.drill().await.with_context(what)?;
+                anyhow::ensure!(marked.purpose.is_some(), "node {} is not marked: it is not ended on purpose", node.id);
+                cluster.kill(&[name]).await.with_context(what)
+            }
+            _ => node.admin.fault(fault).await.with_context(what),
+        }
     }
 
     /// Starts a node that was killed, or waits for whoever does, until it is ready.
@@ -311,7 +322,7 @@ impl Subject {
         let made: Vec<Made> = self.made.lock().clone();
         for node in &self.nodes {
             // A node that is away has no fault, and its mark ends by itself.
-            let _mended = node.admin.fault(&Fault::Mend).await;
+            let _mended = self.fault(node, &Fault::Mend).await;
         }
         for made in &made {
             remove(made).await.with_context(|| format!("removing bucket {}", made.bucket))?;

@@ -43,9 +43,11 @@ impl Refusal {
         self.status < 500 || self.not_executed
     }
 
-    /// Whether the service asks for fewer requests. What became of this one it does not say.
+    /// Whether the service asks for fewer requests. What became of this one it does not say. An answer to HEAD has no body that could name
+    /// the reason: of such, one that says when to come again is taken for it.
     pub fn is_slow_down(&self) -> bool {
-        self.status == 503 && self.code == "SlowDown"
+        let unnamed = self.code.is_empty() && self.retry_after.is_some();
+        self.status == 503 && (self.code == "SlowDown" || unnamed)
     }
 }
 

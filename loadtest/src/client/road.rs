@@ -3,10 +3,14 @@
 use super::{connection::Connection, outcome::Outcome};
 use crate::{clock, limits::CONNECT_TIMEOUT};
 use futures::future::BoxFuture;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -35,11 +39,11 @@ pub(super) enum Road {
 }
 
 impl Road {
-    /// Connects, without waiting longer than [`CONNECT_TIMEOUT`].
-    pub async fn open(&self, to: SocketAddr) -> Outcome<Connection> {
+    /// Connects, on the network from `source` if one is given, without waiting longer than [`CONNECT_TIMEOUT`].
+    pub async fn open(&self, to: SocketAddr, source: Option<IpAddr>) -> Outcome<Connection> {
         let unsent = |why: &dyn std::fmt::Display| Outcome::Unsent(format!("cannot connect to {to}: {why}"));
         match self {
-            Self::Network => match timeout(CONNECT_TIMEOUT, TcpStream::connect(to)).await {
+            Self::Network => match timeout(CONNECT_TIMEOUT, dial(to, source)).await {
                 Err(_) => unsent(&"no answer"),
                 Ok(Err(error)) => unsent(&error),
                 Ok(Ok(stream)) => match stream.set_nodelay(true) {
@@ -62,4 +66,11 @@ impl Road {
             Self::Elsewhere(elsewhere) => elsewhere.wall(),
         }
     }
+}
+
+async fn dial(to: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let Some(source) = source else { return TcpStream::connect(to).await };
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(to).await
 }

@@ -13,7 +13,7 @@ use bulkhead_model::headers;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
 use std::{
-    net::{SocketAddr, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, ToSocketAddrs},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -44,6 +44,8 @@ pub struct Target {
     /// The `Host` header.
     host: String,
     credentials: Credentials,
+    /// The address that connections come from; `None` leaves it to the kernel.
+    source: Option<IpAddr>,
 }
 
 /// Why an endpoint cannot be used.
@@ -65,17 +67,23 @@ impl Target {
         let host = endpoint.strip_prefix("http://").ok_or_else(malformed)?.trim_end_matches('/');
         let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let address = authority.to_socket_addrs()?.next().ok_or_else(malformed)?;
-        Ok(Self { address, others: Arc::default(), host: host.to_owned(), credentials })
+        Ok(Self { address, others: Arc::default(), host: host.to_owned(), credentials, source: None })
     }
 
     /// The same account at another address.
     pub fn at(&self, address: SocketAddr) -> Self {
-        Self { address, others: Arc::default(), host: address.to_string(), credentials: self.credentials.clone() }
+        let (others, host) = (Arc::default(), address.to_string());
+        Self { address, others, host, credentials: self.credentials.clone(), source: self.source }
     }
 
     /// The same address for another account.
     pub fn signed_by(&self, credentials: Credentials) -> Self {
         Self { credentials, ..self.clone() }
+    }
+
+    /// The same, with connections that come from `source`, an address of this machine.
+    pub fn from_source(&self, source: IpAddr) -> Self {
+        Self { source: Some(source), ..self.clone() }
     }
 
     /// The nodes of a cell, past any router. Sessions are spread over them.
@@ -84,7 +92,7 @@ impl Target {
     /// When there is none.
     pub fn of_nodes(nodes: &[SocketAddr], credentials: Credentials) -> Result<Self, TargetError> {
         let (address, others) = nodes.split_first().ok_or_else(|| TargetError::Endpoint("no node".into()))?;
-        Ok(Self { address: *address, others: others.into(), host: address.to_string(), credentials })
+        Ok(Self { address: *address, others: others.into(), host: address.to_string(), credentials, source: None })
     }
 
     /// The `turn`th of its addresses, in a circle.
@@ -220,12 +228,12 @@ impl Session {
     /// Goes on to the next address where there is one, when nobody answers: nothing was sent yet.
     async fn connect(&mut self) -> Outcome<Connection> {
         for _ in 0..self.target.others.len() {
-            match self.road.open(self.target.nth(self.turn)).await {
+            match self.road.open(self.target.nth(self.turn), self.target.source).await {
                 Outcome::Unsent(_) => self.turn += 1,
                 other => return other,
             }
         }
-        self.road.open(self.target.nth(self.turn)).await
+        self.road.open(self.target.nth(self.turn), self.target.source).await
     }
 
     fn request(&mut self, call: Call<'_>) -> Request<Payload> {

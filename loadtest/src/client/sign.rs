@@ -18,11 +18,15 @@ const UNSIGNED: &str = "UNSIGNED-PAYLOAD";
 const DATE: &[time::format_description::FormatItem<'_>] =
     time::macros::format_description!("[year][month][day]T[hour][minute][second]Z");
 
-/// The key a day's signatures are made with; derived once a day.
+/// What signatures of one day, and of one second, have in common: made once.
 #[derive(Default)]
 pub struct SigningKey {
     day: String,
-    key: Vec<u8>,
+    /// Has taken in the day's key: a copy of it signs.
+    keyed: Option<Hmac<Sha256>>,
+    /// Of this second since 1970.
+    second: i64,
+    date: String,
 }
 
 /// The headers that a signature adds to a request.
@@ -41,7 +45,11 @@ pub fn sign(
     now: time::OffsetDateTime,
     cached: &mut SigningKey,
 ) -> Signed {
-    let date = now.format(DATE).expect("the format has only components every date has");
+    if cached.date.is_empty() || cached.second != now.unix_timestamp() {
+        cached.date = now.format(DATE).expect("the format has only components every date has");
+        cached.second = now.unix_timestamp();
+    }
+    let date = cached.date.clone();
     let day = &date[..8];
     let content_sha256 = match hash {
         PayloadHash::Unsigned => UNSIGNED.to_owned(),
@@ -51,10 +59,12 @@ pub fn sign(
     let scope = format!("{day}/{}/s3/aws4_request", credentials.region);
     let to_sign = format!("AWS4-HMAC-SHA256\n{date}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
     if cached.day != day {
-        cached.key = derive_key(credentials, day);
+        cached.keyed = Some(keyed(&derive_key(credentials, day)));
         cached.day = day.to_owned();
     }
-    let signature = hex::encode(hmac(&cached.key, to_sign.as_bytes()));
+    let mut mac = cached.keyed.clone().expect("it is made with the day");
+    mac.update(to_sign.as_bytes());
+    let signature = hex::encode(mac.finalize().into_bytes());
     let authorization = format!(
         "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
         credentials.access_key_id
@@ -91,8 +101,12 @@ fn derive_key(credentials: &Credentials, day: &str) -> Vec<u8> {
         .fold(secret.into_bytes(), |key, part| hmac(&key, part.as_bytes()))
 }
 
+fn keyed(key: &[u8]) -> Hmac<Sha256> {
+    Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length")
+}
+
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    let mut mac = keyed(key);
     mac.update(text);
     mac.finalize().into_bytes().to_vec()
 }

@@ -13,6 +13,8 @@ p{margin:6px 0;max-width:80ch}.soft,.none{color:var(--soft)}code{font:13px ui-mo
 .verdict{display:inline-block;padding:3px 12px;border-radius:4px;font-weight:600;color:#fff}\
 .verdict.good{background:var(--good)}.verdict.bad{background:var(--bad)}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 20px;margin:16px 0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\
+dl.figures{display:grid;grid-template-columns:repeat(3,1fr);gap:0 32px}dl.figures div{display:flex;justify-content:space-between;\
+border-bottom:1px solid var(--wash);padding:2px 0}dl.figures dd{font-variant-numeric:tabular-nums}\
 table{border-collapse:collapse;width:100%;margin:10px 0;font-variant-numeric:tabular-nums}\
 th{text-align:left;font-weight:600;color:var(--soft);font-size:13px;border-bottom:1px solid var(--rule);padding:5px 10px 5px 0}\
 td{padding:4px 10px 4px 0;border-bottom:1px solid var(--wash);vertical-align:top}td.n,th.n{text-align:right}\

@@ -19,6 +19,8 @@ pub struct Series<'a> {
     pub points: Vec<(f64, f64)>,
     /// Dots on the line, for few points.
     pub dots: bool,
+    /// Points farther apart than this are not joined: nothing was measured between them.
+    pub gap: f64,
 }
 
 /// A stretch of the horizontal axis.
@@ -129,17 +131,13 @@ impl Plot<'_> {
                     escape(&band.name)
                 ),
             );
-            // Where there is room for its name.
+        }
+        // Behind all of them, so that none covers a name; where there is room for it.
+        for band in &self.bands {
+            let (from, to) = (scale.x(band.from), scale.x(band.to));
             if to - from > 6.2 * band.name.len() as f64 {
-                put(
-                    svg,
-                    format_args!(
-                        "<text x=\"{:.1}\" y=\"{:.1}\" class=\"name\">{}</text>\n",
-                        (from + to) / 2.0,
-                        TOP + 11.0,
-                        escape(&band.name)
-                    ),
-                );
+                let (x, name) = ((from + to) / 2.0, escape(&band.name));
+                put(svg, format_args!("<text x=\"{x:.1}\" y=\"{:.1}\" class=\"name\">{name}</text>\n", TOP + 11.0));
             }
         }
     }
@@ -242,10 +240,12 @@ impl Plot<'_> {
 
 fn draw_series(svg: &mut String, scale: &Scale, series: &Series<'_>) {
     let step = series.points.len().div_ceil(PLOT_POINTS_MAX).max(1);
-    let points: Vec<(f64, f64)> = series.points.iter().step_by(step).map(|(x, y)| (scale.x(*x), scale.y(*y))).collect();
+    let kept: Vec<(f64, f64)> = series.points.iter().step_by(step).copied().collect();
+    let points: Vec<(f64, f64)> = kept.iter().map(|(x, y)| (scale.x(*x), scale.y(*y))).collect();
     let mut path = String::new();
     for (number, (x, y)) in points.iter().enumerate() {
-        put(&mut path, format_args!("{}{x:.1} {y:.1}", if number == 0 { "M" } else { " L" }));
+        let joined = number > 0 && kept[number].0 - kept[number - 1].0 <= series.gap * step as f64;
+        put(&mut path, format_args!("{}{x:.1} {y:.1}", if joined { " L" } else { " M" }));
     }
     put(svg, format_args!("<path d=\"{path}\" class=\"line {}\"/>\n", series.class));
     if series.dots {
@@ -301,7 +301,7 @@ mod tests {
             title: "a < b",
             x_unit: "s",
             height: 200.0,
-            series: vec![Series { name: "x", class: "a", points, dots: true }],
+            series: vec![Series { name: "x", class: "a", points, dots: true, gap: f64::INFINITY }],
             bands: vec![Band { from: 0.0, to: 5.0, name: "hold".into() }],
             marks: vec![Mark { at: 2.0, what: "killed".into() }],
             limit: Some((50.0, "objective".into())),
@@ -324,6 +324,13 @@ mod tests {
         assert_eq!(ticks((0.0, 60.0), false), [0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]);
         assert_eq!(ticks((0.1, 100.0), true).len(), 4);
         assert_eq!((short(12_000.0).as_str(), short(0.5).as_str(), short(0.0).as_str()), ("12k", "0.5", "0"));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_drawn() {
+        let mut broken = plot(vec![(0.0, 1.0), (1.0, 1.0), (5.0, 1.0), (6.0, 1.0)]);
+        broken.series[0].gap = 1.5;
+        assert_eq!(broken.svg().matches(" M").count(), 2, "two lines");
     }
 
     #[test]

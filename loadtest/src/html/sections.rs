@@ -18,9 +18,10 @@ use bulkhead_model::{
 pub fn of_trace(trace: &Trace) -> String {
     let statement = &trace.certificate.statement;
     let mut body = head(statement);
-    body.push_str(&criteria(statement));
+    body.push_str(&overview(&trace.phases));
     body.push_str(&course(&trace.phases));
     body.push_str(&knee(&trace.phases));
+    body.push_str(&criteria(statement));
     for phase in &trace.phases {
         body.push_str(&section(phase));
     }
@@ -104,6 +105,52 @@ fn when(at: Timestamp) -> String {
     moment.ok().and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| at.0.to_string())
 }
 
+/// A line per phase.
+fn overview(phases: &[PhaseTrace]) -> String {
+    let row = |phase: &PhaseTrace| {
+        let figure = |name: &str| phase.figures.get(name).copied();
+        let rate = |name: &str| figure(name).map(|value| value.to_string()).unwrap_or_default();
+        let millis = |name: &str| figure(name).map(|us| format!("{:.1}", us as f64 / 1_000.0)).unwrap_or_default();
+        let met = phase.criteria.iter().all(|criterion| criterion.passed);
+        vec![
+            phase.phase.name().replace('_', " "),
+            format!("{:.1}", phase.lasted_ms as f64 / 1_000.0),
+            rate("offered_per_second"),
+            rate("done_per_second"),
+            rate("refused"),
+            millis("put_p99_us"),
+            millis("get_p99_us"),
+            millis("list_p99_us"),
+            highlight(phase),
+            if met { "met".to_owned() } else { "not met".to_owned() },
+        ]
+    };
+    let rows: Vec<Vec<String>> = phases.iter().map(row).collect();
+    let head = ["phase", "#seconds", "#offered/s", "#done/s", "#refused", "#PUT p99 ms", "#GET", "#LIST", "", ""];
+    table(&head, &rows, |row| if row.last().is_some_and(|verdict| verdict == "not met") { "bad" } else { "" })
+}
+
+/// What a phase is about, beside rates and percentiles.
+fn highlight(phase: &PhaseTrace) -> String {
+    let figure = |name: &str| phase.figures.get(name).copied().unwrap_or(0);
+    let seconds = |name: &str| figure(name) as f64 / 1_000.0;
+    match phase.phase {
+        Phase::WarmUp => format!("{} objects", figure("objects")),
+        Phase::Ramp => format!("knee at {}/s", figure("knee_per_second")),
+        Phase::Hold => format!("load test: {:.0}% of the CPU", figure("client_cpu_permille") as f64 / 10.0),
+        Phase::Recovery => format!("well after {:.2} s", seconds("recovered_after_ms")),
+        Phase::AzLoss => format!("back after {:.2} s", seconds("rejoin_ms")),
+        Phase::Failover => format!("no write for {:.2} s", seconds("write_gap_ms")),
+        Phase::Isolation => {
+            format!("noisy: {} of {}/s", figure("noisy_done_per_second"), figure("noisy_offered_per_second"))
+        }
+        Phase::Background => format!("{} chunks freed", figure("freed_chunks")),
+        Phase::Full => format!("{} objects beyond", figure("objects_taken_beyond") + figure("bytes_taken_beyond")),
+        Phase::Verify => format!("{} keys, {} wrong", figure("keys"), figure("keys_wrong")),
+        Phase::Overload | Phase::SlowDisk => String::new(),
+    }
+}
+
 fn criteria(statement: &Statement) -> String {
     let rows: Vec<Vec<String>> = statement.criteria.iter().map(criterion).collect();
     let table = table(&["phase", "what", "#found", "#must be", ""], &rows, |row| {
@@ -175,7 +222,8 @@ fn plots(phases: &[&PhaseTrace], bands: Vec<Band>, marks: Vec<Mark>) -> String {
         bands.iter().map(|band| Band { from: band.from, to: band.to, name: band.name.clone() }).collect()
     };
     let marked: Vec<Mark> = marks.iter().map(|mark| Mark { at: mark.at, what: mark.what.clone() }).collect();
-    let series = |name, class, points| Series { name, class, points, dots: false };
+    let gap = gap(phases);
+    let series = |name, class, points| Series { name, class, points, dots: false, gap };
     let mut rates = vec![
         series("done", "a", line(|tick| tick.done_per_second)),
         series("refused", "b", line(|tick| tick.shed_per_second)),
@@ -205,6 +253,13 @@ fn plots(phases: &[&PhaseTrace], bands: Vec<Band>, marks: Vec<Mark>) -> String {
     format!("<figure>{}</figure>\n<figure>{}</figure>\n", throughput.svg(), latency.svg())
 }
 
+/// Two ticks of one run lie so far apart at most. Seconds.
+fn gap(phases: &[&PhaseTrace]) -> f64 {
+    let pairs = phases.iter().flat_map(|phase| phase.ticks.windows(2));
+    let least = pairs.filter_map(|pair| pair[1].at_ms.checked_sub(pair[0].at_ms)).filter(|apart| *apart > 100).min();
+    least.map_or(f64::INFINITY, |apart| apart as f64 / 1_000.0 * 2.5)
+}
+
 /// What was done of what was offered, and how long it took.
 fn knee(phases: &[PhaseTrace]) -> String {
     let Some(ramp) = phases.iter().find(|phase| phase.phase == Phase::Ramp && !phase.steps.is_empty()) else {
@@ -215,7 +270,7 @@ fn knee(phases: &[PhaseTrace]) -> String {
     };
     let (done, p99) = (points(|step| step.done_per_second), points(|step| step.p99_ms));
     let offered = points(|step| step.offered_per_second);
-    let series = |name, class, points, dots| Series { name, class, points, dots };
+    let series = |name, class, points, dots| Series { name, class, points, dots, gap: f64::INFINITY };
     let kept: Vec<f64> = ramp.steps.iter().filter(|step| step.kept_up).map(|step| step.offered_per_second).collect();
     let knee = kept.last().map(|at| Mark { at: *at, what: format!("the knee: {at:.0} requests per second") });
     let again = knee.as_ref().map(|mark| Mark { at: mark.at, what: mark.what.clone() });
@@ -244,11 +299,11 @@ fn knee(phases: &[PhaseTrace]) -> String {
 }
 
 fn section(trace: &PhaseTrace) -> String {
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    for (name, value) in &trace.figures {
+    let figures = trace.figures.iter().map(|(name, value)| {
         let (name, unit) = unit(name);
-        rows.push(vec![name, shown(*value, unit)]);
-    }
+        format!("<div><dt>{}</dt><dd>{}</dd></div>", escape(&name), shown(*value, unit))
+    });
+    let figures: String = figures.collect();
     let notes: String = trace.notes.iter().map(|note| format!("<p>{}</p>", escape(note))).collect();
     let client = trace.client.map(|client| {
         format!(
@@ -262,7 +317,7 @@ fn section(trace: &PhaseTrace) -> String {
         escape(&trace.phase.name().replace('_', " ")),
         trace.began_ms as f64 / 1_000.0,
         trace.lasted_ms as f64 / 1_000.0,
-        if rows.is_empty() { String::new() } else { table(&["figure", "#"], &rows, |_| "") },
+        if figures.is_empty() { String::new() } else { format!("<dl class=\"figures\">{figures}</dl>\n") },
         client.unwrap_or_default()
     )
 }

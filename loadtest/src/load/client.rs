@@ -8,7 +8,7 @@ use super::{
     workload::{Kind, Popularity},
 };
 use crate::{
-    client::{Condition, Download, ListQuery, Lost, Outcome, PayloadHash, Put, Refusal, Session},
+    client::{Condition, Download, ListQuery, Lost, Outcome, PayloadHash, Put, Refusal, Session, Target},
     clock,
     limits::MULTIPART_PART_BYTES,
     workload::Content,
@@ -28,8 +28,8 @@ pub struct Client {
 }
 
 impl Client {
-    pub fn new(tenant: Arc<Tenant>, recorder: Arc<Recorder>) -> Self {
-        Self { session: Session::new(tenant.target.clone(), PayloadHash::Unsigned), tenant, recorder }
+    pub fn new(tenant: Arc<Tenant>, target: Arc<Target>, recorder: Arc<Recorder>) -> Self {
+        Self { session: Session::new(target, PayloadHash::Unsigned), tenant, recorder }
     }
 
     /// Works until the run is over.

@@ -157,8 +157,7 @@ impl<'a> Clockwork<'a> {
         let source = &mut self.sources[number];
         let group = &self.groups[source.group];
         let phase = phase_at(self.phases, after).map_or(0, |(phase, _)| phase);
-        let when =
-            When { phase, second: u32::try_from(after.as_nanos() / self.tick.as_nanos().max(1)).unwrap_or(u32::MAX) };
+        let when = When { phase, after, tick: self.tick };
         let due = Due { at, when, kind: draw(group, &mut source.rng), dice: source.rng.random() };
         found.offered[phase][source.group] += 1;
         found.waited += u64::from(source.queue.idle.load(Ordering::Relaxed) == 0);

@@ -13,6 +13,7 @@ use crate::{client::Target, clock, limits::REQUEST_TIMEOUT, machine};
 use anyhow::Context as _;
 use std::{
     collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
     ops::RangeBounds,
     sync::{
         Arc,
@@ -76,6 +77,8 @@ pub struct Engine {
     seed: u64,
     tenants: Vec<Arc<Tenant>>,
     tick: Duration,
+    /// Connections that come from one address, if they come from chosen ones.
+    per_source: Option<u32>,
 }
 
 /// Tells the thread to stop when the run is given up.
@@ -111,7 +114,20 @@ impl Engine {
         for tenant in &tenants {
             fill::fill(tenant).await?;
         }
-        Ok(Self { workload, seed, tenants, tick: Duration::from_secs(1) })
+        Ok(Self { workload, seed, tenants, tick: Duration::from_secs(1), per_source: None })
+    }
+
+    /// Connections come from addresses of their own on this machine, 127.0.0.2 and up, so many from each: a router gives one source a share.
+    pub fn from_sources(self, per_source: u32) -> Self {
+        Self { per_source: Some(per_source), ..self }
+    }
+
+    /// Where the connection of this number goes, and from where.
+    fn target(&self, tenant: &Tenant, number: u32) -> Arc<Target> {
+        match self.per_source {
+            Some(per_source) => Arc::new(tenant.target.from_source(source(number / per_source.max(1)))),
+            None => tenant.target.clone(),
+        }
     }
 
     /// Counts in stretches of this length instead of in seconds.
@@ -138,13 +154,29 @@ impl Engine {
     ///
     /// # Errors
     /// When a client panics.
-    pub async fn run(&self, phases: &[Phase], mut each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+    pub async fn run(&self, phases: &[Phase], each_second: impl FnMut(&Progress<'_>)) -> anyhow::Result<Report> {
+        self.crowded(0, phases, each_second).await
+    }
+
+    /// As [`Self::run`], with at least so many connections of each account: an overload must reach the service, and not wait here.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn crowded(
+        &self,
+        connections: u16,
+        phases: &[Phase],
+        mut each_second: impl FnMut(&Progress<'_>),
+    ) -> anyhow::Result<Report> {
         let recorders: Vec<Arc<Recorder>> = self.workload.groups.iter().map(|_| Arc::default()).collect();
         let queues: Vec<Arc<Queue>> = self.tenants.iter().map(|_| Arc::new(Queue::new())).collect();
         let mut clients = JoinSet::new();
+        let mut numbers = 0_u32..;
         for (tenant, queue) in self.tenants.iter().zip(&queues) {
-            for _ in 0..tenant.group.connections {
-                let client = Client::new(tenant.clone(), recorders[tenant.number].clone());
+            let connections = tenant.group.connections.max(connections);
+            for number in numbers.by_ref().take(connections.into()) {
+                let target = self.target(tenant, number);
+                let client = Client::new(tenant.clone(), target, recorders[tenant.number].clone());
                 clients.spawn(client.run(queue.clone()));
             }
         }
@@ -227,6 +259,13 @@ impl Engine {
             doubtful_keys: self.tenants.iter().map(|tenant| tenant.keys.doubtful()).sum(),
         }
     }
+}
+
+/// The address of this number, of which 127.0.0.0/8 has many.
+fn source(number: u32) -> IpAddr {
+    const FIRST: u32 = 0x7F00_0002;
+    const LAST: u32 = 0x7FFF_FFFE;
+    Ipv4Addr::from_bits(FIRST + number % (LAST - FIRST)).into()
 }
 
 fn own_cpu() -> u64 {

@@ -1,4 +1,5 @@
-//! Counts how requests ended, by group, phase and kind, and by the second in which each was due.
+//! Counts how requests ended, by group, phase and kind, and by the second in which each was due; what was done also by the second in which
+//! its answer had come.
 
 use super::{
     results::{GroupResult, KindResult, Quantiles, SecondResult},
@@ -28,8 +29,22 @@ pub enum End {
 #[derive(Debug, Clone, Copy)]
 pub struct When {
     pub phase: usize,
-    /// Since the beginning of the run, in ticks: seconds, where nothing else was asked for.
-    pub second: u32,
+    /// Since the beginning of the run.
+    pub after: Duration,
+    /// What is counted together: a second, where nothing else was asked for.
+    pub tick: Duration,
+}
+
+impl When {
+    /// The tick of the run.
+    fn second(self) -> u32 {
+        self.second_after(Duration::ZERO)
+    }
+
+    /// The tick that it is so much later.
+    fn second_after(self, took: Duration) -> u32 {
+        u32::try_from((self.after + took).as_nanos() / self.tick.as_nanos().max(1)).unwrap_or(u32::MAX)
+    }
 }
 
 struct Tally {
@@ -52,6 +67,8 @@ struct Second {
 struct Counts {
     kinds: BTreeMap<(usize, Kind), Tally>,
     seconds: BTreeMap<u32, Second>,
+    /// What was done, by the second in which its answer had come.
+    answered: BTreeMap<u32, u64>,
 }
 
 /// What one group of accounts saw. Shared by its clients.
@@ -73,7 +90,7 @@ impl Recorder {
     /// Counts one request, `took` long from when it was due.
     pub fn record(&self, when: When, kind: Kind, end: End, took: Duration) {
         let mut counts = self.counts.lock();
-        let Counts { kinds, seconds } = &mut *counts;
+        let Counts { kinds, seconds, answered } = &mut *counts;
         let tally = kinds.entry((when.phase, kind)).or_insert_with(|| Tally {
             bytes: 0,
             latency: histogram(3),
@@ -81,7 +98,7 @@ impl Recorder {
             unsent: 0,
             failed: BTreeMap::new(),
         });
-        let second = seconds.entry(when.second).or_insert_with(|| Second {
+        let second = seconds.entry(when.second()).or_insert_with(|| Second {
             phase: when.phase,
             bytes: 0,
             shed: 0,
@@ -94,6 +111,7 @@ impl Recorder {
                 second.bytes += bytes;
                 note(&mut tally.latency, took);
                 note(&mut second.latency, took);
+                *answered.entry(when.second_after(took)).or_default() += 1;
             }
             End::Shed => {
                 tally.shed += 1;
@@ -157,13 +175,15 @@ impl Recorder {
         merged: &mut BTreeMap<u32, Histogram<u64>>,
     ) {
         let bounds = (which.start_bound().cloned(), which.end_bound().cloned());
-        for (at, second) in self.counts.lock().seconds.range(bounds) {
+        let counts = self.counts.lock();
+        for (at, second) in counts.seconds.range(bounds) {
             let row = into.entry(*at).or_insert_with(|| SecondResult {
                 second: *at,
                 phase: second.phase,
                 ..Default::default()
             });
             row.done += second.latency.len();
+            row.answered += counts.answered.get(at).copied().unwrap_or_default();
             row.bytes += second.bytes;
             row.shed += second.shed;
             row.failed += second.failed;
@@ -192,7 +212,7 @@ mod tests {
     #[test]
     fn ends_are_counted_apart_and_only_what_was_done_has_a_latency() {
         let recorder = Recorder::default();
-        let when = When { phase: 1, second: 3 };
+        let when = When { phase: 1, after: Duration::from_millis(3_985), tick: Duration::from_secs(1) };
         let took = Duration::from_millis(10);
         recorder.record(when, Kind::Get, End::Done { bytes: 7 }, took);
         recorder.record(when, Kind::Put, End::Done { bytes: 1 }, took * 3);
@@ -214,5 +234,6 @@ mod tests {
         recorder.seconds(&(..), &mut seconds, &mut merged);
         assert_eq!((seconds[&3].done, seconds[&3].shed, seconds[&3].failed), (2, 1, 3));
         assert_eq!(merged[&3].len(), 2);
+        assert_eq!(seconds[&3].answered, 1, "the other answer came in the next second, in which nothing was due");
     }
 }

@@ -75,6 +75,9 @@ pub struct SecondResult {
     pub second: u32,
     pub phase: usize,
     pub done: u64,
+    /// Requests whose answer came in this second, whenever they were due. Of those after the last that was due, none.
+    #[serde(default)]
+    pub answered: u64,
     pub bytes: u64,
     pub shed: u64,
     pub failed: u64,

@@ -94,11 +94,13 @@ pub enum WorkloadError {
 }
 
 /// Workloads that come with the program.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 6] = [
     ("mixed", include_str!("../../workloads/mixed.toml")),
     ("small", include_str!("../../workloads/small.toml")),
     ("large", include_str!("../../workloads/large.toml")),
     ("neighbours", include_str!("../../workloads/neighbours.toml")),
+    ("aggressor", include_str!("../../workloads/aggressor.toml")),
+    ("cold", include_str!("../../workloads/cold.toml")),
 ];
 
 impl Workload {

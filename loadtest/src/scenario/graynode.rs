@@ -63,7 +63,7 @@ pub async fn run(gray: &GrayNode) -> anyhow::Result<()> {
     let pulse = Pulse::start(&target, &bucket, gray.clients, Duration::from_millis(20));
     let mut complaints = Vec::new();
     for leads in [false, true] {
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        anyhow::ensure!(calm(&pulse).await, "the clients' requests did not become steady within {VERIFY_PATIENCE:?}");
         let begun = clock::now();
         let before = phase(&pulse, "before", Duration::from_secs(6)).await;
         let node = choose(&site.cluster, &cell, leads).await?;
@@ -91,6 +91,21 @@ pub async fn run(gray: &GrayNode) -> anyhow::Result<()> {
     anyhow::ensure!(complaints.is_empty(), "{}", complaints.join("; "));
     println!("graynode passed");
     Ok(())
+}
+
+/// Waits until the service has nothing left to recover from: in the last second all clients kept their pace, and none of their requests failed
+/// or took long. Says whether it came to that.
+async fn calm(pulse: &Pulse) -> bool {
+    const LOOKS_BACK: Duration = Duration::from_secs(1);
+    // Clients that send fifty a second each may be late with a tenth of them.
+    let enough = pulse.clients() * 45;
+    clock::wait_until(VERIFY_PATIENCE, async || {
+        let now = clock::now();
+        let Some(from) = now.checked_sub(LOOKS_BACK) else { return false };
+        let last = pulse.between(from, now);
+        last.requests as u64 >= enough && last.failed() == 0 && last.max < LOOKS_BACK / 2
+    })
+    .await
 }
 
 async fn choose(cluster: &Cluster, cell: &CellId, leads: bool) -> anyhow::Result<Victim> {

@@ -13,7 +13,7 @@ use std::{path::PathBuf, time::Duration};
 pub struct Load {
     #[command(flatten)]
     service: Service,
-    /// A workload that comes along (mixed, small, large, neighbours), or a file that describes one
+    /// A workload that comes along (mixed, small, large, neighbours, aggressor, cold), or a file that describes one
     #[arg(long, default_value = "mixed")]
     workload: String,
     /// Times the rates that the workload names

@@ -26,6 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Running tenants.
 pub struct Pulse {
+    clients: u64,
     shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
@@ -103,7 +104,12 @@ impl Pulse {
             let session = Session::new(target.clone(), PayloadHash::Unsigned).with_timeout(PATIENCE);
             tasks.spawn(beat(session, bucket.to_owned(), number, every, shared.clone()));
         }
-        Self { shared, tasks }
+        Self { clients, shared, tasks }
+    }
+
+    /// How many there are.
+    pub fn clients(&self) -> u64 {
+        self.clients
     }
 
     /// What the requests saw that ended between two moments.

@@ -8,13 +8,13 @@ use crate::{
     client::{Call, Condition, PayloadHash, Put, Session, Target},
     clock,
     limits::{ACCOUNTS_TRIED, SLOW_RESIDENT_BYTES_MAX},
+    machine,
     settings::{Service, Site},
     workload::Content,
 };
 use bulkhead_model::CellId;
 use clap::Args;
 use http::Method;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{
@@ -88,7 +88,7 @@ struct Tally {
 /// # Errors
 /// When the others see errors or a higher p99, or a process takes more memory than it may.
 pub async fn run(slow: &SlowClients) -> anyhow::Result<()> {
-    raise_open_files(slow.loris + slow.deaf + 256)?;
+    machine::raise_open_files(slow.loris + slow.deaf + 256)?;
     let site = slow.service.open().await?;
     let (target, cell) = site.new_account("slowclients").await?;
     let bucket = format!("slowclients-{}", clock::stamp());
@@ -151,14 +151,6 @@ async fn neighbour(site: &Site, cell: &CellId) -> anyhow::Result<(Arc<Target>, S
         }
     }
     anyhow::bail!("none of {ACCOUNTS_TRIED} accounts was placed in cell {cell}")
-}
-
-fn raise_open_files(needed: usize) -> anyhow::Result<()> {
-    let found = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: found.maximum, maximum: found.maximum })?;
-    let allowed = found.maximum.unwrap_or(u64::MAX);
-    anyhow::ensure!(allowed >= needed as u64, "{needed} files must be open at a time, and {allowed} may be");
-    Ok(())
 }
 
 fn crowd(slow: &SlowClients, target: &Arc<Target>, bucket: &str, tally: &Arc<Tally>) -> JoinSet<()> {

@@ -5,8 +5,8 @@ use crate::support::{
     suite::{Case, Verdict},
 };
 use anyhow::{Context, ensure};
-use bulkhead_loadtest::clock;
-use bulkhead_model::{Blueprint, Certificate};
+use bulkhead_loadtest::{certify::Subject, clock};
+use bulkhead_model::{Blueprint, Certificate, api::drill::Fault};
 use futures::FutureExt;
 use std::{path::Path, process::Stdio, time::Duration};
 use tokio::process::Command;
@@ -100,6 +100,15 @@ async fn occupied(fleet: &Fleet) -> anyhow::Result<Verdict> {
     let cell = account.cell.to_string();
     let ended = loadtest(&["certify", "--cell", &cell, "--data", text(data), "--out", text(&out)]).await?;
     ensure!(!ended.success && ended.said.contains("what serves tenants is not certified"), "{}", ended.said);
+    let subject = Subject::local(fleet.cluster(), &account.cell).await?;
+    for fault in [Fault::Kill, Fault::SlowDisk { ms: 1 }, Fault::DropChunks { drop: true }] {
+        let refused = subject.fault(&subject.nodes[0], &fault).await;
+        ensure!(
+            refused.is_err_and(|error| format!("{error:#}").contains("is not marked")),
+            "{fault:?} was not refused"
+        );
+    }
+    ensure!(subject.statuses().await.len() == subject.nodes.len(), "a node that was not marked is gone");
     Ok(Verdict::Passed)
 }
 

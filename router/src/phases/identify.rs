@@ -16,6 +16,8 @@ pub struct Identity {
     pub key: Key,
     /// CreateBucket: the only call on a bucket that is not served where the bucket is.
     pub creates_bucket: bool,
+    /// It is about an object, and not about a bucket or the account as a whole.
+    pub names_object: bool,
 }
 
 /// The access key a request claims.
@@ -62,6 +64,7 @@ pub fn identify(
     let query = uri.query().unwrap_or_default();
     Ok(Identity {
         creates_bucket: *method == Method::PUT && bucket.is_some() && object.is_empty() && !has_subresource(query),
+        names_object: bucket.is_some() && !object.is_empty(),
         key: key(headers, query),
         bucket,
     })

@@ -115,7 +115,8 @@ mod tests {
             (None, Key::Anonymous, false, Err(Fault::Anonymous)),
             (None, claimed("C"), false, Err(Fault::NoHome)),
         ] {
-            let identity = Identity { bucket: bucket.map(str::to_owned), key, creates_bucket };
+            let bucket = bucket.map(str::to_owned);
+            let identity = Identity { bucket, key, creates_bucket, ..Identity::default() };
             let found = locate(&table(), &identity)
                 .map(|location| (location.account.value(), location.signer.map(AccountId::value)));
             assert_eq!(found, expected, "{identity:?}");

@@ -12,7 +12,7 @@ use crate::{
     Router,
     error::Fault,
     routing::Location,
-    upstream::{Cell, attempt::Answer, body::Source},
+    upstream::{Cell, attempt::Answer, body::Source, throttle::Counted},
 };
 use admit::Slots;
 use answer::AnswerBody;
@@ -41,7 +41,9 @@ async fn pass(router: &Router, request: Request<RequestBody>, cx: &mut RequestCx
     identify::run(router, &head, cx)?; // who:   bucket, access key
     locate::run(router, cx).await?; // where: account -> cell, epoch
     admit::run(router, &head, &body, cx)?; // may:   method, length, slots
-    forward::run(router, head, body, cx).await // there and back
+    let outcome = forward::run(router, head, body, cx).await; // there and back
+    admit::learn(router, cx, &outcome); // for those that come after it
+    outcome
 }
 
 /// What is known of a request, from its head to the end of its answer. Recorded when it is dropped, whatever became of it.
@@ -55,6 +57,8 @@ pub struct RequestCx {
     pub identity: Identity,
     pub location: Option<Location>,
     pub cell: Option<Arc<Cell>>,
+    /// Whether its account's throttle knows of it.
+    pub counted: Counted,
     pub slots: Option<Slots>,
     /// Bytes of the request that were held in memory.
     pub held: u64,
@@ -80,6 +84,7 @@ impl RequestCx {
             identity: Identity::default(),
             location: None,
             cell: None,
+            counted: Counted::No,
             slots: None,
             held: 0,
             source: None,

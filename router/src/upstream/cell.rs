@@ -7,6 +7,7 @@ use super::{
     guard::{Breaker, Pass},
     node::Node,
     retry::Budget,
+    throttle::Throttle,
 };
 use crate::limits;
 use bulkhead_model::{AccountId, Az, CellId, NodeId, headers, shard};
@@ -43,6 +44,7 @@ pub(super) struct Standing {
     /// The leader, by its own last word.
     leader: AtomicU64,
     budget: Budget,
+    throttle: Throttle,
     slots: Arc<Semaphore>,
     held_bytes: Arc<Semaphore>,
     /// Who has them.
@@ -88,6 +90,7 @@ impl Standing {
         Self {
             leader: AtomicU64::new(NOBODY),
             budget: Budget::new(env.clock.now()),
+            throttle: Throttle::default(),
             slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_PER_CELL_MAX)),
             held_bytes: Arc::new(Semaphore::new(limits::HELD_BYTES_PER_CELL_MAX)),
             slots_of: Accounts::new(limits::IN_FLIGHT_PER_ACCOUNT_MAX),
@@ -119,6 +122,11 @@ impl Cell {
     /// The cell's retries.
     pub fn budget(&self) -> &Budget {
         &self.standing.budget
+    }
+
+    /// What of its accounts' requests it has taken lately, where it has refused some.
+    pub fn throttle(&self) -> &Throttle {
+        &self.standing.throttle
     }
 
     /// Takes a share of the cell for one request of an account.

@@ -14,6 +14,7 @@ pub mod latency;
 pub mod node;
 pub mod pool;
 pub mod retry;
+pub mod throttle;
 
 pub use cell::Cell;
 pub use node::Node;

@@ -148,6 +148,28 @@ async fn a_node_that_falls_silent_costs_a_request_a_second_try_and_no_more() {
 }
 
 #[tokio::test]
+async fn a_copy_that_takes_long_does_not_make_its_node_look_slow() {
+    const COPY: Duration = Duration::from_millis(600);
+    let fleet = Fleet::start(2).await;
+    let permits = Arc::new(Semaphore::new(0));
+    fleet.all_next(&Act::Wait(Arc::clone(&permits)));
+    let client = Client::new(None, None);
+    let mut request = client.request(Method::PUT, fleet.router.s3(), "/bucket/k", full("")).expect("a target");
+    request.headers_mut().insert(header::AUTHORIZATION, format!("AWS {KEY}:0").parse().expect("a value"));
+    request.headers_mut().insert("x-amz-copy-source", "/bucket/other".parse().expect("a value"));
+    let mut copy = std::pin::pin!(client.call(request, PATIENCE, 1 << 20));
+    assert!(timeout(COPY, copy.as_mut()).await.is_err(), "it waits");
+    permits.add_permits(100);
+    assert_eq!(copy.await.expect("an answer").status(), StatusCode::OK);
+    let copied = fleet.nodes.iter().position(|node| !node.seen().is_empty()).expect("one of the nodes has made it");
+    for _ in 0..40 {
+        assert_eq!(fleet.send(Method::GET, "/bucket/k", "").await.status(), StatusCode::OK);
+    }
+    let read = fleet.nodes[copied].seen().len() - 1;
+    assert!(read >= 5, "{read} of 40 reads went to the node that made the copy");
+}
+
+#[tokio::test]
 async fn a_refusal_beside_a_silent_node_does_not_say_that_nothing_was_done() {
     let fleet = Fleet::start(2).await;
     fleet.nodes[0].fall_silent();
@@ -174,6 +196,42 @@ async fn a_large_upload_leaves_a_node_that_does_not_ask_for_its_body() {
     assert_eq!(put.expect("an answer in time").status(), StatusCode::OK);
     let read: Vec<usize> = fleet.seen().iter().map(|seen| seen.bytes).filter(|bytes| *bytes > 0).collect();
     assert_eq!(read, [1 << 20], "the body was read once");
+}
+
+#[tokio::test]
+async fn of_what_a_cell_refuses_most_is_refused_before_it_and_nothing_once_it_takes_it_again() {
+    const REQUESTS: usize = 300;
+    let fleet = Fleet::start(1).await;
+    let node = &fleet.nodes[0];
+    node.otherwise(Act::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+    let client = Client::new(None, None);
+    let put = async || {
+        let mut request = client.request(Method::PUT, fleet.router.s3(), "/bucket/k", full("hello")).expect("a target");
+        request.headers_mut().insert(header::AUTHORIZATION, format!("AWS {KEY}:0").parse().expect("a value"));
+        client.call(request, PATIENCE, 1 << 20).await.expect("an answer, on a connection that stays usable")
+    };
+    let mut told_when = 0;
+    for _ in 0..REQUESTS {
+        let answer = put().await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        told_when += usize::from(answer.headers().contains_key(header::RETRY_AFTER));
+    }
+    let asked = node.seen().len();
+    assert!(asked < REQUESTS * 2 / 3, "the node saw {asked} of {REQUESTS}");
+    assert_eq!(told_when, REQUESTS - asked, "the router says when to come again");
+    node.otherwise(Act::Store);
+    assert_eq!(
+        fleet.send(Method::DELETE, "/bucket/k", "").await.status(),
+        StatusCode::OK,
+        "of that it did not too much"
+    );
+    let well = async {
+        let mut in_a_row = 0;
+        while in_a_row < 50 {
+            in_a_row = if put().await.status() == StatusCode::OK { in_a_row + 1 } else { 0 };
+        }
+    };
+    timeout(PATIENCE, well).await.expect("it is believed soon");
 }
 
 /// Every way in which a node can fail, all the time: tries stay within the budget and each request within its own bound.

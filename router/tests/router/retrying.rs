@@ -111,6 +111,23 @@ async fn a_large_write_whose_connection_is_lost_before_its_body_is_sent_again() 
 }
 
 #[tokio::test]
+async fn an_upload_whose_body_no_node_asked_for_is_refused_and_not_of_unknown_outcome() {
+    let fleet = Fleet::start(2).await;
+    fleet.nodes[0].otherwise(Act::HangUp);
+    fleet.nodes[1].otherwise(Act::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+    let met = async {
+        loop {
+            let status = fleet.send(Method::PUT, "/bucket/k", large()).await.status();
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "no node has read a byte of it");
+            if !fleet.nodes[0].seen().is_empty() {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, met).await.expect("the node that hangs up is asked soon");
+}
+
+#[tokio::test]
 async fn a_node_that_cannot_be_reached_costs_no_request() {
     let mut fleet = Fleet::start(3).await;
     fleet.nodes.pop().expect("three nodes").stop().await;

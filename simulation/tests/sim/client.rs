@@ -18,6 +18,9 @@ pub const SECRET: &str = "a-secret-that-only-the-simulation-knows";
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 /// Longer than a router tries.
 const PATIENCE: Duration = Duration::from_secs(40);
+/// Of so many requests of a client that is hasty now and then, one is. More outcomes that nobody knows are more than the check of a history
+/// can try in all orders.
+const HASTY_ONE_IN: u64 = 6;
 /// The longest pause before a patient client asks once more.
 const PAUSE: Duration = Duration::from_millis(400);
 /// How often it does.
@@ -43,34 +46,38 @@ pub struct Client {
     pub book: Arc<Book>,
     /// The longest pause between two operations.
     pub think: Duration,
-    /// One to each router.
-    sessions: Vec<Session>,
+    /// One to each router, and once more without patience.
+    sessions: [Vec<Session>; 2],
     /// The router that it asks, most of the time.
     home: usize,
 }
 
 impl Client {
-    /// A client of these routers. Some have no patience, and some do not hash what they send.
+    /// A client of these routers. Some have no patience now and then, and some do not hash what they send.
     pub fn new(id: usize, env: Env, wires: Wires, book: Arc<Book>, think: Duration, routers: &[HostId]) -> Self {
         let hash = if id.is_multiple_of(2) { PayloadHash::Unsigned } else { PayloadHash::Signed };
-        let patience = match id {
+        let hasty = match id {
             4 => Duration::from_millis(2_500),
             5 => Duration::from_millis(700),
             _ => PATIENCE,
         };
-        let session = |router: &HostId| {
+        let session = |router: &HostId, patience| {
             let exchange = Exchange { host: CLIENTS, wires: wires.clone(), clock: env.clock.clone() };
             Session::new(target(*router), hash).over(Arc::new(exchange)).with_timeout(patience)
         };
-        let (sessions, home) = (routers.iter().map(session).collect(), id % routers.len());
+        let sessions =
+            [PATIENCE, hasty].map(|patience| routers.iter().map(|router| session(router, patience)).collect());
+        let home = id % routers.len();
         Self { id, env, wires, book, think, sessions, home }
     }
 
     /// A session to one of the routers, up or down.
     pub fn session(&mut self) -> &mut Session {
-        let strays = self.env.rng.below(8) == 0;
-        let router = if strays { self.env.rng.below(self.sessions.len() as u64) } else { self.home as u64 };
-        &mut self.sessions[usize::try_from(router).expect("few routers")]
+        let rng = &self.env.rng;
+        let sessions = &mut self.sessions[usize::from(rng.below(HASTY_ONE_IN) == 0)];
+        let strays = rng.below(8) == 0;
+        let router = if strays { rng.below(sessions.len() as u64) } else { self.home as u64 };
+        &mut sessions[usize::try_from(router).expect("few routers")]
     }
 
     /// One of the keys.

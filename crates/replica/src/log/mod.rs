@@ -24,7 +24,7 @@ use crate::{
     },
     types::{Entry, LogId, TypeConfig, Vote},
 };
-use bulkhead_service::fail_point::FailPoint;
+use bulkhead_service::{env::Clock, fail_point::FailPoint};
 use futures::{Stream, StreamExt, stream};
 use openraft::{
     LogState, OptionalSend,
@@ -44,7 +44,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// Asked before entries are purged: makes sure the state store holds them durably.
 pub(crate) type PurgeGuard = Box<dyn Fn(&LogId) -> io::Result<()> + Send + Sync>;
@@ -86,7 +86,7 @@ impl codeq::Decode for Nothing {
 
 /// Who is told when a sync is done.
 enum Synced {
-    Consensus(IOFlushed<TypeConfig>),
+    Consensus { callback: IOFlushed<TypeConfig>, clock: Clock, appended: Instant },
     Waiter(oneshot::Sender<io::Result<()>>),
 }
 
@@ -95,7 +95,11 @@ impl Callback for Synced {
         FailPoint::LogSynced.pass();
         bulkhead_service::drill::faults().flushing();
         match self {
-            Self::Consensus(callback) => callback.io_completed(result),
+            Self::Consensus { callback, clock, appended } => {
+                let took = clock.now().saturating_duration_since(appended);
+                metrics::histogram!("replica_log_sync_seconds").record(took.as_secs_f64());
+                callback.io_completed(result);
+            }
             Self::Waiter(waiter) => {
                 // A waiter that went away no longer needs to know.
                 drop(waiter.send(result));
@@ -107,6 +111,7 @@ impl Callback for Synced {
 struct Inner {
     log: RwLock<RaftLog<LogTypes>>,
     guard: PurgeGuard,
+    clock: Clock,
     /// Bytes of entries appended since the process started, plus what the files held then.
     appended: AtomicU64,
 }
@@ -137,7 +142,7 @@ impl LogStore {
             opened => opened?,
         };
         let appended = AtomicU64::new(log.on_disk_size());
-        let store = Self { inner: Arc::new(Inner { log: RwLock::new(log), guard, appended }) };
+        let store = Self { inner: Arc::new(Inner { log: RwLock::new(log), guard, clock: Clock::system(), appended }) };
         store.synced(|_| Ok(())).await?;
         Ok(store)
     }
@@ -294,7 +299,9 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         }))?;
         self.inner.appended.fetch_add(bytes, Ordering::Relaxed);
         FailPoint::LogAppended.pass();
-        log.flush(true, Some(Synced::Consensus(callback)))
+        let clock = self.inner.clock.clone();
+        let appended = clock.now();
+        log.flush(true, Some(Synced::Consensus { callback, clock, appended }))
     }
 
     /// Not waited for: whatever replaces the entries is written behind the truncation and synced with it.

@@ -67,6 +67,8 @@ struct LogContents {
     unsynced: Vec<Record>,
     /// Decides what the next sync, which is to fail, loses.
     failing: Option<Rng>,
+    /// A sync has failed: the process that saw it gets nothing more into the log.
+    failed: bool,
 }
 
 impl LogState {
@@ -147,6 +149,11 @@ impl MemoryDisk {
         }
     }
 
+    /// A process opens the log: what another could not sync is no matter of this one.
+    pub(super) fn open_log(&self) {
+        self.inner.lock().log.failed = false;
+    }
+
     /// What a process finds of the log.
     pub(super) fn found_log(&self) -> LogState {
         let inner = self.inner.lock();
@@ -157,6 +164,9 @@ impl MemoryDisk {
 
     pub(super) fn write_log(&self, records: impl IntoIterator<Item = Record>) {
         let inner = &mut *self.inner.lock();
+        if inner.log.failed {
+            return;
+        }
         let before = inner.log.unsynced.len();
         inner.log.unsynced.extend(records);
         let new = &inner.log.unsynced[before..];
@@ -171,12 +181,16 @@ impl MemoryDisk {
     /// Makes the oldest `count` unsynced records of the log durable.
     ///
     /// # Errors
-    /// When it is to fail: then a beginning of them is, and the others are gone.
+    /// When it is to fail: then a beginning of them is, and the others are gone. From then on until the log is opened again: what is written
+    /// behind what is gone must not become durable.
     pub(super) fn sync_log(&self, count: usize) -> io::Result<()> {
         let inner = &mut *self.inner.lock();
         let count = count.min(inner.log.unsynced.len());
         if let Some(rng) = inner.log.failing.take() {
             inner.counts.lost += inner.log.lose(&rng, count);
+            inner.log.failed = true;
+        }
+        if inner.log.failed {
             return Err(io::Error::from_raw_os_error(5));
         }
         inner.log.keep(count);

@@ -52,6 +52,7 @@ impl MemoryLog {
     /// # Errors
     /// When that sync fails.
     pub fn open(disk: &MemoryDisk, guard: PurgeGuard, env: &Env) -> io::Result<Self> {
+        disk.open_log();
         disk.sync_log(usize::MAX)?;
         let inner = Inner {
             disk: disk.clone(),

@@ -114,6 +114,7 @@ async fn a_sync_that_fails_is_told_and_what_it_lost_stays_lost() {
         log.blocking_append((0..2).map(entry)).await.expect("appended");
         disk.fail_sync(Rng::from_seed(seed));
         assert!(log.blocking_append((2..6).map(entry)).await.is_err(), "not durable");
+        assert!(log.blocking_append((6..8).map(entry)).await.is_err(), "nothing gets behind a gap");
         let lost = disk.counts().lost;
         let mut log = MemoryLog::open(&disk, Box::new(|_| Ok(())), &env).expect("a log");
         let last = log.get_log_state().await.expect("memory").last_log_id;

@@ -86,7 +86,7 @@ impl tower::Service<Uri> for Connector {
         match self {
             Self::Network(network) => {
                 let connecting = network.call(to);
-                Box::pin(async move { Ok(Stream::Network(connecting.await?)) })
+                Box::pin(async move { Ok(Stream::Network(Box::new(connecting.await?))) })
             }
             Self::Other(other) => {
                 let connecting = other.dial(&to);
@@ -98,7 +98,8 @@ impl tower::Service<Uri> for Connector {
 
 /// An open connection of either kind.
 pub enum Stream {
-    Network(MaybeHttpsStream<TokioIo<TcpStream>>),
+    /// With TLS it is large, and a pool holds many of either.
+    Network(Box<MaybeHttpsStream<TokioIo<TcpStream>>>),
     Other(TokioIo<Box<dyn Line>>),
 }
 
