@@ -23,7 +23,7 @@ export BULKHEAD_BIN_DIR := $(abspath $(BIN))
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
-up: build ## build, start control plane, router and two cells on loopback, print endpoint and keys (PORT=9000 DATA=.bulkhead)
+up: build ## build, start control plane and router, stamp and certify two cells, print endpoint and keys (PORT=9000 DATA=.bulkhead)
 	@$(BULKHEAD) dev up --data $(DATA) --port $(PORT)
 
 down: ## stop what `make up` started; the data stays in DATA

@@ -12,8 +12,8 @@ use bulkhead_model::{
     AccessKeyId, AccountId, CellId,
     api::{
         cell::{
-            ClaimSettled, Form, Member, NodeLoad, NodeStatus, NodeStorage, PutAccount, PutKey, PutLimits, SettleClaim,
-            Voters,
+            ClaimSettled, Form, Member, NodeLoad, NodeStatus, NodeStorage, PutAccount, PutKey, PutLimits, PutSettings,
+            SettleClaim, Voters,
         },
         control_plane::{CellLoad, CellNode, CellNodeLoad, NodeQuarantine},
     },
@@ -64,6 +64,12 @@ impl Cells {
         Self { directory, tokens, env, clients: Arc::default(), answered: Arc::default() }
     }
 
+    /// Forgets a cell that is gone: one of the same name may come, with another token.
+    pub fn forget(&self, cell: &CellId) {
+        self.clients.lock().remove(cell);
+        self.answered.lock().remove(cell);
+    }
+
     /// Creates or updates an account.
     ///
     /// # Errors
@@ -75,6 +81,11 @@ impl Cells {
     /// Says what an account may ask for. An older version than the cell has changes nothing.
     pub async fn put_limits(&self, cell: &CellId, account: AccountId, body: &PutLimits) -> Result<(), CellError> {
         self.on_any_node(cell, Method::PUT, &format!("/admin/v1/accounts/{account}/limits"), Some(body)).await
+    }
+
+    /// Says what an account may hold, and who of it is refused. An older version than the cell has changes nothing.
+    pub async fn put_settings(&self, cell: &CellId, account: AccountId, body: &PutSettings) -> Result<(), CellError> {
+        self.on_any_node(cell, Method::PUT, &format!("/admin/v1/accounts/{account}/settings"), Some(body)).await
     }
 
     /// Deletes an account that has no buckets. One that is not there is deleted.

@@ -1,6 +1,6 @@
 //! The configuration of `bulkhead-control-plane`.
 
-use crate::provision::local::LocalConfig;
+use crate::{certification::CertificationConfig, provision::local::LocalConfig, reconcile::headroom::HeadroomConfig};
 use bulkhead_model::{Az, NodeId, api::cell::Member};
 use bulkhead_service::{config::Validate, telemetry::TelemetryConfig};
 use serde::Deserialize;
@@ -30,6 +30,10 @@ pub struct Config {
     #[serde(default)]
     pub members: Vec<Member>,
     pub provision: Provision,
+    pub certification: CertificationConfig,
+    /// Off unless a floor is said.
+    #[serde(default)]
+    pub headroom: HeadroomConfig,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
 }
@@ -80,6 +84,15 @@ impl Validate for Config {
                 members.len()
             ));
         }
+        if self.certification.waived && !self.api.ip().is_loopback() && self.provision.local.hosts.is_empty() {
+            return Err(format!(
+                "certification.waived is true with the API at {}, but must be false outside of one machine: it is for tests",
+                self.api
+            ));
+        }
+        if self.headroom.cells_max < 1 {
+            return Err("headroom.cells_max is 0, but must be at least 1: a fleet has a cell".into());
+        }
         if self.api == self.peer {
             return Err(format!("api and peer are both {}, but need a port each", self.api));
         }
@@ -105,6 +118,8 @@ mod tests {
         binaries = "/bin"
         port_base = 9100
         region = "us-east-1"
+        [certification]
+        key_file = "/d/certification.key"
     "#;
 
     fn parse(text: &str) -> Result<Config, String> {
@@ -130,6 +145,8 @@ mod tests {
                 "peer_token_file is needed",
             ),
             (ALONE.replace("9003", "9002"), "need a port each"),
+            (format!("{ALONE}\nwaived = true\n").replace("127.0.0.1:9002", "10.0.0.1:9002"), "must be false outside"),
+            (format!("{ALONE}\n[headroom]\ncells_max = 0\n"), "at least 1"),
             (format!("colour = 1\n{ALONE}"), "unknown field `colour`"),
         ];
         for (text, reason) in cases {

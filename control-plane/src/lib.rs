@@ -4,7 +4,9 @@
 //! know object data, and never keeps a secret.
 
 pub mod api;
+pub mod caller;
 pub mod cells;
+pub mod certification;
 pub mod cli;
 pub mod config;
 pub mod dev;
@@ -14,6 +16,7 @@ pub mod node;
 pub mod provision;
 pub mod publish;
 pub mod reconcile;
+pub mod s3;
 pub mod store;
 
 #[cfg(test)]

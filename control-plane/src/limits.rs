@@ -13,8 +13,47 @@ pub const CLAIMS_PER_ACCOUNT_MAX: u64 = 2_000;
 /// Cells of one fleet.
 pub const CELLS_MAX: u64 = 10_000;
 
-/// A cell takes new accounts up to this share of its declared capacity.
+/// A cell takes new accounts up to this share of the bytes, objects and accounts it is declared for.
 pub const SOFT_LIMIT_PERCENT: u64 = 70;
+/// And up to this share of its throughput: when an AZ is lost, two thirds must carry everything.
+pub const SOFT_LIMIT_THROUGHPUT_PERCENT: u64 = 60;
+const _: () = assert!(SOFT_LIMIT_THROUGHPUT_PERCENT * 3 <= 2 * 100);
+/// A cell that was closed at a soft limit opens again below this share of that limit.
+pub const REOPEN_PERCENT: u64 = 90;
+/// How often the usage of all cells is asked for.
+pub const USAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// What was seen of a cell counts for so long.
+pub const USAGE_FRESH: Duration = Duration::from_secs(30);
+
+/// Operations kept; older ones that have ended are forgotten.
+pub const OPERATIONS_KEPT: u64 = 1_000;
+/// Steps kept of one operation.
+pub const OPERATION_STEPS_MAX: usize = 64;
+/// Entries kept of the audit log.
+pub const AUDIT_KEPT: u64 = 100_000;
+/// Entries of the audit log in one answer.
+pub const AUDIT_PER_ANSWER: usize = 500;
+/// Requests remembered by their idempotency keys.
+pub const IDEMPOTENT_KEPT: u64 = 10_000;
+/// Bytes of an answer that is remembered; a longer one is not.
+pub const IDEMPOTENT_BYTES_MAX: usize = 16 << 10;
+/// Characters of an idempotency key.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+/// Tokens of the API beside the first one.
+pub const TOKENS_MAX: u64 = 1_000;
+/// Bytes of a certificate. It rides in one Raft entry.
+pub const CERTIFICATE_BYTES_MAX: usize = 256 << 10;
+/// How long a certification may take before it is ended and the cell fails.
+pub const CERTIFICATION_DEADLINE: Duration = Duration::from_secs(6 * 60 * 60);
+/// Cells named in the reason for a place, beside those that were looked at.
+pub const LEFT_OUT_MAX: usize = 32;
+/// Objects of an account that are deleted at a time when it is purged, and pages of 1,000 before another account has its turn.
+pub const PURGE_AT_ONCE: usize = 16;
+pub const PURGE_PAGES: usize = 10;
+/// Regions an account may name.
+pub const REGIONS_MAX: usize = 16;
+/// Characters of a region or of a group of accounts that stay apart.
+pub const LABEL_CHARS_MAX: usize = 32;
 /// Cells compared for a new account: few, so that one account's placement does not depend on the whole fleet.
 pub const PLACEMENT_CANDIDATES: usize = 3;
 /// Points of one cell on the placement ring. Changing it changes every placement.
@@ -33,16 +72,21 @@ pub const JSON_TABLE_ENTRIES_MAX: usize = 1_000_000;
 pub const PUBLISH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Bytes of a request body of the API.
-pub const BODY_BYTES_MAX: usize = 64 << 10;
+pub const BODY_BYTES_MAX: usize = 512 << 10;
+const _: () = assert!(CERTIFICATE_BYTES_MAX < BODY_BYTES_MAX);
 /// How long one request of the API may take, the feed and stamping aside.
 pub const REQUEST_DEADLINE: Duration = Duration::from_secs(15);
 /// How long one command or read of the directory may take.
 pub const DIRECTORY_DEADLINE: Duration = Duration::from_secs(5);
 /// How long one call of a cell's admin API may take, on one node.
 pub const CELL_CALL_DEADLINE: Duration = Duration::from_secs(4);
-/// How long a request for a stamped cell waits for it.
-pub const STAMP_WAIT: Duration = Duration::from_secs(120);
-const _: () = assert!(STAMP_WAIT.as_secs() > CELL_STEP_DEADLINE.as_secs());
+/// How long the CLI waits for an answer of the API. It must wait a little longer than the server does.
+pub const API_PATIENCE: Duration = Duration::from_secs(30);
+const _: () = assert!(API_PATIENCE.as_secs() > REQUEST_DEADLINE.as_secs());
+/// Bytes of an answer that the CLI reads.
+pub const API_ANSWER_BYTES_MAX: usize = 64 << 20;
+/// How long the CLI watches an operation, unless it is told otherwise.
+pub const WATCH_SECONDS: u64 = 3_600;
 
 /// A claim still pending after this long is settled with the cell.
 pub const CLAIM_PENDING: Duration = Duration::from_secs(60);
@@ -69,6 +113,8 @@ pub const RESTART_PAUSE_MAX: Duration = Duration::from_secs(30);
 pub const PORTS_TRIED_MAX: u16 = 10_000;
 /// How long a stopped process may take to end before it is killed.
 pub const STOP_PATIENCE: Duration = Duration::from_secs(15);
+/// How long `dev up` waits for its cells to be stamped: two certifications, one after the other, on a machine that is busy.
+pub const DEV_STAMP_WAIT: Duration = Duration::from_secs(300);
 /// How long `dev up` waits for each process to become ready.
 pub const DEV_PATIENCE: Duration = Duration::from_secs(120);
 /// The pause between two looks at something awaited.

@@ -3,10 +3,11 @@
 use crate::{
     api::{Api, Tokens},
     cells::Cells,
+    certification::Certifier,
     config::Config,
     limits::{DIRECTORY_CACHE_BYTES, DIRECTORY_CHECKPOINT_LOG_BYTES, RECONCILE_INTERVAL, SHUTDOWN_PATIENCE},
     provision::local::{Local, files::Surroundings},
-    reconcile::{Rhythm, accounts, cells::CellKeeper, claims},
+    reconcile::{Rhythm, accounts, cells::CellKeeper, claims, headroom::Headroom, purge::Purger, watch::Watch},
     store::{Directory, apply::DirectoryMachine},
 };
 use bulkhead_model::api::cell::Member;
@@ -67,17 +68,26 @@ impl Node {
             machine_token_file: config.machine_token_file.clone(),
             rng: env.rng.clone(),
         };
-        let local = Local::new(config.provision.local.clone(), surroundings, config.blueprints.clone());
+        let key_file = config.certification.key_file.clone();
+        let local = Local::new(config.provision.local.clone(), surroundings, config.blueprints.clone(), key_file);
+        let certifier = Certifier::new(&config.certification, env.clock.clone())?;
+        if certifier.waives_any() {
+            tracing::warn!("cells of the blueprint dev take accounts without a certificate: this is for tests");
+        }
         let api = Api {
             cells: Cells::new(directory.clone(), local.tokens(), env.clone()),
             directory,
+            local,
+            certifier,
+            watch: Watch::new(env.clock.clone()),
+            headroom: config.headroom,
             publisher: Arc::default(),
             env: env.clone(),
             node: config.node,
             blueprints: config.blueprints,
             wake: Arc::new(Notify::new()),
         };
-        start_background(&api, local);
+        start_background(&api);
         let waits = waits(replica.clone());
         let routes = api.router(tokens).merge(health::routes(metrics, waits));
         let api = http::serve(&env, config.api, Options::new("api"), routes).await?;
@@ -134,14 +144,26 @@ async fn open(config: &Config, env: &Env) -> Result<Replica, StartError> {
     Ok(Replica::open(replica, Arc::new(DirectoryMachine), env.clone()).await?)
 }
 
-fn start_background(api: &Api, local: Local) {
+fn start_background(api: &Api) {
     let rhythm = || Rhythm::new(api.directory.clone(), api.env.clone(), Arc::clone(&api.wake));
     let (directory, cells, env) = (api.directory.clone(), api.cells.clone(), api.env.clone());
     let tasks = &api.env.tasks;
     tasks.spawn("publish", Arc::clone(&api.publisher).run(directory.clone(), env.clone()));
     tasks.spawn("reconcile accounts", accounts::run(rhythm(), directory.clone(), cells.clone(), env.clone()));
     tasks.spawn("reconcile claims", claims::run(rhythm(), directory.clone(), cells.clone(), env.clone()));
-    tasks.spawn("reconcile cells", CellKeeper::new(directory, cells, local, env).run(rhythm()));
+    tasks.spawn("purge accounts", Purger::new(directory.clone(), cells.clone(), env.clone()).run(rhythm()));
+    let (local, certifier, watch) = (api.local.clone(), api.certifier.clone(), api.watch.clone());
+    let headroom = Headroom {
+        directory: directory.clone(),
+        local: local.clone(),
+        certifier: certifier.clone(),
+        watch: watch.clone(),
+        config: api.headroom.clone(),
+        clock: env.clock.clone(),
+    };
+    tasks.spawn("watch cells", watch.run(directory.clone(), cells.clone(), env.clone()));
+    tasks.spawn("follow headroom", headroom.run(rhythm()));
+    tasks.spawn("reconcile cells", CellKeeper::new(directory, cells, local, certifier, env).run(rhythm()));
 }
 
 fn waits(replica: Replica) -> health::Waits {

@@ -2,18 +2,18 @@
 
 use super::Node;
 use crate::config::{Config, Provision};
-use crate::provision::local::LocalConfig;
+use crate::{certification::CertificationConfig, provision::local::LocalConfig, reconcile::headroom::HeadroomConfig};
 use bulkhead_model::{
     CellId, NodeId,
     api::{
         cell::Member,
-        control_plane::{Cell, StampCell, Status},
+        control_plane::{Cell, Operation, OperationState, StampCell, Status},
     },
 };
 use bulkhead_service::{
     Env,
     auth::Token,
-    client::{Client, ClientError, Endpoints},
+    client::{Client, Endpoints},
     env::Clock,
     telemetry::{Metrics, TelemetryConfig},
 };
@@ -74,6 +74,8 @@ fn config(dir: &Path, node: u64) -> Config {
         blueprints: "../blueprints".into(),
         members: members(),
         provision: Provision { local },
+        certification: CertificationConfig { key_file: token("certification.key", &"7".repeat(64)), waived: false },
+        headroom: HeadroomConfig::default(),
         telemetry: TelemetryConfig::default(),
     }
 }
@@ -92,11 +94,19 @@ fn api(nodes: &[u64]) -> Endpoints {
 
 /// Has the leader record a cell and try to start it, which fails here.
 async fn stamp(node: u64, name: &str) {
-    let wanted = StampCell { name: name.parse().expect("a label"), blueprint: "dev".into() };
-    let stamped: Result<Cell, _> = api(&[node]).json(Method::POST, "/v1/cells", Some(&wanted), PATIENCE).await;
-    match stamped {
-        Err(ClientError::Refused { error, .. }) => assert!(error.message.contains("cannot be started"), "{error:?}"),
-        other => panic!("{other:?}"),
+    let wanted = StampCell { name: name.parse().expect("a label"), blueprint: "dev".into(), region: None };
+    let begun: Result<Operation, _> = api(&[node]).json(Method::POST, "/v1/cells", Some(&wanted), PATIENCE).await;
+    let path = format!("/v1/operations/{}", begun.expect("taken up").id);
+    let deadline = Clock::system().now() + PATIENCE;
+    loop {
+        let operation: Operation =
+            api(&[node]).json(Method::GET, &path, None::<&()>, PATIENCE).await.expect("an operation");
+        match operation.state {
+            OperationState::Failed { why } => break assert!(why.contains("cannot be started"), "{why}"),
+            OperationState::Running => assert!(Clock::system().now() < deadline, "{:?}", operation.steps),
+            OperationState::Succeeded => panic!("there is nothing to start"),
+        }
+        tokio::task::yield_now().await;
     }
 }
 

@@ -3,9 +3,12 @@
 use crate::{
     api::{Api, Tokens},
     cells::Cells,
-    provision::local::tokens,
+    certification::Certifier,
+    domain::gate::tests::{SEED, signed, statement},
+    provision::local::{Local, LocalConfig, files::Surroundings, tokens},
     publish::Publisher,
-    store::{Directory, apply::DirectoryMachine, command::Command},
+    reconcile::{headroom::HeadroomConfig, watch::Watch},
+    store::{Directory, apply::DirectoryMachine, command::Command, record::Certified},
 };
 use axum::{
     Router,
@@ -14,10 +17,13 @@ use axum::{
     routing::{post, put},
 };
 use bulkhead_model::{
-    AccessKeyId, AccountId, CellId, NodeId,
+    AccessKeyId, AccountId, Blueprint, CellId, NodeId, SigningKey,
     api::{
-        cell::{ClaimSettled, Member, PutKey, PutLimits, SettleClaim},
-        control_plane::{CellNode, CellState},
+        cell::{
+            CellUsage, ClaimSettled, Member, NodeLoad, NodeStatus, PutAccount, PutKey, PutLimits, PutSettings,
+            SettleClaim,
+        },
+        control_plane::{CellNode, CellState, Figures},
     },
 };
 use bulkhead_replica::{Replica, ReplicaConfig};
@@ -49,12 +55,21 @@ pub struct FakeCell {
     pub accounts: BTreeSet<AccountId>,
     pub keys: BTreeMap<AccessKeyId, String>,
     pub limits: BTreeMap<AccountId, PutLimits>,
+    pub settings: BTreeMap<AccountId, PutSettings>,
+    /// What it says that it holds, beside its accounts.
+    pub usage: CellUsage,
+    /// What it says that it runs; nothing by default, and then it is [`BUILD`].
+    pub build: Option<String>,
     /// Buckets that exist, by name.
     pub buckets: BTreeSet<String>,
     pub settled: Vec<SettleClaim>,
     /// Every call is answered with this instead.
     pub broken: Option<StatusCode>,
 }
+
+/// What the pretended cell runs.
+pub const BUILD: &str = "0.1.0";
+pub const BLUEPRINT: &str = include_str!("../../blueprints/dev.toml");
 
 type Shared = Arc<Mutex<FakeCell>>;
 
@@ -64,6 +79,7 @@ pub struct World {
     pub cell: Shared,
     router: Router,
     dir: TempDir,
+    admin: SocketAddr,
 }
 
 impl World {
@@ -74,11 +90,15 @@ impl World {
         let cell = Shared::default();
         let running = server::serve(&env, loopback(), Options::new("fake cell"), routes(Arc::clone(&cell)));
         let admin = running.await.expect("a free port").address;
-        std::fs::create_dir_all(dir.path().join("cells/c1")).expect("writable");
-        std::fs::write(dir.path().join("cells/c1/admin.token"), ADMIN).expect("writable");
+        let clock = env.clock.clone();
+        std::fs::write(dir.path().join("dev.toml"), BLUEPRINT).expect("writable");
         let api = Api {
             cells: Cells::new(directory.clone(), tokens::Tokens::new(dir.path().join("cells")), env.clone()),
             publisher: Arc::new(Publisher::new()),
+            local: provisioner(dir.path(), &env),
+            certifier: Certifier::with_key(SigningKey::from_seed(&SEED).verifying(), false, clock.clone()),
+            watch: Watch::new(clock),
+            headroom: HeadroomConfig::default(),
             directory,
             env: env.clone(),
             node: NodeId(1),
@@ -89,20 +109,67 @@ impl World {
         env.tasks.spawn("publish", publisher);
         let token = |text| Token::new(text).expect("long enough");
         let router = api.clone().router(Tokens { admin: token(ADMIN), machine: token(MACHINE) });
-        let world = Self { api, cell, router, dir };
-        world.add_cell(admin).await;
+        let world = Self { api, cell, router, dir, admin };
+        world.add_cell("c1", "us-east-1", 100).await;
         world
     }
 
-    async fn add_cell(&self, admin: SocketAddr) {
-        let cell: CellId = "c1".parse().expect("a label");
+    /// A certified cell whose admin API is the pretended one.
+    pub async fn add_cell(&self, name: &str, region: &str, accounts: u64) {
+        let cell: CellId = name.parse().expect("a label");
         let az = "az-a".parse().expect("a label");
-        let node = CellNode { node: NodeId(1), az, s3: loopback(), admin, peer: loopback() };
-        let (blueprint, blueprint_hash) = ("dev".into(), "h1".into());
-        self.propose(Command::StampCell { cell: cell.clone(), blueprint, blueprint_hash, capacity: 100 }).await;
+        let node = CellNode { node: NodeId(1), az, s3: loopback(), admin: self.admin, peer: loopback() };
+        let home = self.cells_dir().join(name);
+        std::fs::create_dir_all(&home).expect("writable");
+        std::fs::write(home.join("admin.token"), ADMIN).expect("writable");
+        let blueprint = Blueprint::parse(BLUEPRINT).expect("valid");
+        let (bytes, objects) = (blueprint.capacity.bytes, blueprint.capacity.objects);
+        self.propose(Command::RequestCell {
+            cell: cell.clone(),
+            blueprint: "dev".into(),
+            blueprint_hash: blueprint.hash(),
+            region: region.into(),
+            capacity: Figures { accounts, bytes, objects, requests: 0 },
+        })
+        .await;
         self.propose(Command::PlanCell { cell: cell.clone(), nodes: vec![node] }).await;
-        self.propose(Command::MoveCell { cell: cell.clone(), to: CellState::Forming }).await;
-        self.propose(Command::MoveCell { cell, to: CellState::Active }).await;
+        for to in [CellState::Provisioning, CellState::Forming, CellState::Certifying] {
+            self.advance(name, to).await;
+        }
+        self.certify(name, &self.certificate(name)).await;
+    }
+
+    /// Moves a cell on from whatever it is.
+    pub async fn advance(&self, name: &str, to: CellState) {
+        let cell: CellId = name.parse().expect("a label");
+        let seen = self.record(name).since;
+        self.propose(Command::AdvanceCell { cell, seen, to, note: "moved by a test".into() }).await;
+    }
+
+    /// A certificate of the pretended cell that holds.
+    pub fn certificate(&self, name: &str) -> String {
+        let hash = Blueprint::parse(BLUEPRINT).expect("valid").hash();
+        signed(statement(&name.parse().expect("a label"), &hash, BUILD, self.api.env.clock.wall()))
+    }
+
+    /// Records a certificate as the gate does once it has admitted it.
+    pub async fn certify(&self, name: &str, document: &str) {
+        let parsed = bulkhead_model::Certificate::parse(document.as_bytes()).expect("a certificate").statement;
+        let certified = Certified {
+            blueprint_hash: parsed.blueprint_hash,
+            build: parsed.build,
+            digest: "d".into(),
+            issued: parsed.issued,
+            expires: parsed.expires,
+        };
+        let cell = name.parse().expect("a label");
+        self.propose(Command::CertifyCell { cell, certified, document: document.into() }).await;
+    }
+
+    /// A cell's record.
+    pub fn record(&self, name: &str) -> crate::store::record::Cell {
+        let cell: CellId = name.parse().expect("a label");
+        self.api.directory.local_cell(&cell).expect("readable").expect("requested")
     }
 
     pub async fn propose(&self, command: Command) {
@@ -131,7 +198,33 @@ impl World {
         path: &str,
         body: Option<Value>,
     ) -> (StatusCode, Value) {
+        self.send(token, &[], method, path, body).await
+    }
+
+    /// Calls the API with more headers.
+    pub async fn call_with(
+        &self,
+        token: &str,
+        headers: &[(&str, &str)],
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        self.send(Some(token), headers, method, path, body).await
+    }
+
+    async fn send(
+        &self,
+        token: Option<&str>,
+        headers: &[(&str, &str)],
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
@@ -172,6 +265,23 @@ async fn replica(dir: &TempDir, env: &Env) -> Replica {
     replica
 }
 
+/// A provisioner whose programs are not there: what it starts fails.
+fn provisioner(dir: &std::path::Path, env: &Env) -> Local {
+    let config = LocalConfig {
+        dir: dir.join("cells"),
+        run: dir.join("run"),
+        binaries: dir.join("nothing"),
+        port_base: 9100,
+        hosts: Vec::new(),
+        region: "us-east-1".into(),
+        domains: Vec::new(),
+        otlp_endpoint: None,
+    };
+    let rng = env.rng.clone();
+    let surroundings = Surroundings { control_plane: Vec::new(), machine_token_file: dir.join("machine.token"), rng };
+    Local::new(config, surroundings, dir.into(), dir.join("certification.key"))
+}
+
 fn loopback() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
@@ -183,6 +293,9 @@ fn routes(cell: Shared) -> Router {
         .route("/admin/v1/accounts/{account}", account)
         .route("/admin/v1/accounts/{account}/keys/{key}", key)
         .route("/admin/v1/accounts/{account}/limits", put(put_limits))
+        .route("/admin/v1/accounts/{account}/settings", put(put_settings))
+        .route("/admin/v1/status", axum::routing::get(status))
+        .route("/admin/v1/load", axum::routing::get(load))
         .route("/admin/v1/claims/settle", post(settle))
         .with_state(cell)
 }
@@ -197,7 +310,55 @@ fn done(cell: &Shared, act: impl FnOnce(&mut FakeCell)) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn put_account(State(cell): State<Shared>, Path(account): Path<AccountId>) -> StatusCode {
+async fn put_settings(
+    State(cell): State<Shared>,
+    Path(account): Path<AccountId>,
+    axum::Json(body): axum::Json<PutSettings>,
+) -> StatusCode {
+    done(&cell, |cell| {
+        cell.settings.insert(account, body);
+    })
+}
+
+async fn status(State(cell): State<Shared>) -> axum::Json<NodeStatus> {
+    let cell = cell.lock();
+    axum::Json(NodeStatus {
+        cell: "c1".parse().expect("a label"),
+        node: NodeId(1),
+        az: "az-a".parse().expect("a label"),
+        blueprint_hash: String::new(),
+        build: cell.build.clone().unwrap_or_else(|| BUILD.into()),
+        ready: true,
+        waits_for: Vec::new(),
+        leader: Some(NodeId(1)),
+        term: 1,
+        applied: 1,
+        members: Vec::new(),
+        learners: Vec::new(),
+        wiped: false,
+        missing_copies: Some(0),
+        usage: cell.usage,
+    })
+}
+
+async fn load() -> axum::Json<NodeLoad> {
+    axum::Json(NodeLoad {
+        node: NodeId(1),
+        isolation: true,
+        limit_units: 1,
+        held_units: 0,
+        queued: 0,
+        admitted: 0,
+        refused: BTreeMap::new(),
+        accounts: Vec::new(),
+    })
+}
+
+async fn put_account(
+    State(cell): State<Shared>,
+    Path(account): Path<AccountId>,
+    axum::Json(_): axum::Json<PutAccount>,
+) -> StatusCode {
     done(&cell, |cell| {
         cell.accounts.insert(account);
     })

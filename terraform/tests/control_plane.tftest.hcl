@@ -28,6 +28,7 @@ variables {
     admin_token   = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:admin"
     machine_token = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:machine"
     peer_token    = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:peer"
+    certify_key   = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:certify"
   }
 }
 

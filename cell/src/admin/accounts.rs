@@ -3,7 +3,7 @@
 use super::{Admin, error::AdminError};
 use crate::meta::{
     command::Command,
-    record::{Account, LimitsRecord},
+    record::{Account, LimitsRecord, Settings},
 };
 use axum::{
     Json,
@@ -12,7 +12,10 @@ use axum::{
 };
 use bulkhead_model::{
     AccessKeyId, AccountId,
-    api::cell::{AccountUsage, PutAccount, PutKey, PutLimits},
+    api::{
+        cell::{AccountUsage, PutAccount, PutKey, PutLimits, PutSettings},
+        control_plane::Quota,
+    },
 };
 use http::StatusCode;
 use serde::de::DeserializeOwned;
@@ -62,6 +65,20 @@ pub(super) async fn put_limits(
     let PutLimits { limits, version } = json(&body)?;
     limits.validate().map_err(|error| AdminError::Invalid(error.to_string()))?;
     admin.execute(Command::PutLimits { account, limits: LimitsRecord { limits, version } }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `PUT /admin/v1/accounts/{account}/settings`
+pub(super) async fn put_settings(
+    State(admin): State<Admin>,
+    Path(account): Path<String>,
+    body: Bytes,
+) -> Result<StatusCode, AdminError> {
+    let account = id(&account)?;
+    let PutSettings { quota, suspended, disabled_keys, version } = json(&body)?;
+    let Quota { bytes, objects, buckets } = quota;
+    let settings = Settings { bytes, objects, buckets, suspended, disabled_keys, version };
+    admin.execute(Command::PutSettings { account, settings }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

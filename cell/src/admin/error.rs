@@ -91,7 +91,7 @@ fn refused(refusal: &Refusal) -> (StatusCode, &'static str) {
         Refusal::NoSuchAccount | Refusal::NoSuchBucket | Refusal::NoSuchKey | Refusal::NoSuchUpload => {
             (StatusCode::NOT_FOUND, "not_found")
         }
-        Refusal::CellFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "full"),
+        Refusal::CellFull { .. } | Refusal::AccountFull { .. } => (StatusCode::INSUFFICIENT_STORAGE, "full"),
         Refusal::TooManyRecent { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
         Refusal::Moved { .. }
         | Refusal::AccountNotEmpty { .. }

@@ -113,6 +113,7 @@ pub fn routes(admin: Admin, tokens: Arc<[Token]>, metrics: Metrics) -> Router {
         .route("/admin/v1/voters", put(members::set_voters))
         .route("/admin/v1/accounts/{account}", put(accounts::put).get(accounts::show).delete(accounts::delete))
         .route("/admin/v1/accounts/{account}/limits", put(accounts::put_limits))
+        .route("/admin/v1/accounts/{account}/settings", put(accounts::put_settings))
         .route("/admin/v1/accounts/{account}/keys/{key}", put(accounts::put_key).delete(accounts::delete_key))
         .route_layer(from_fn_with_state(tokens, auth::require))
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))

@@ -4,7 +4,7 @@
 
 use super::record::{
     Account, BlobId, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag, Layout,
-    LimitsRecord, Part, PartSummary, UploadEpoch, UploadId, Usage,
+    LimitsRecord, Part, PartSummary, Settings, UploadEpoch, UploadId, Usage,
 };
 use bulkhead_model::{AccessKeyId, AccountId, ClaimId, Epoch, NodeId, RequestId, Timestamp};
 use bytes::Bytes;
@@ -115,6 +115,11 @@ pub enum Command {
     /// Says what counts as held although nobody holds it, in a cell that is being certified.
     SetBallast {
         ballast: Usage,
+    },
+    /// Says what an account may hold, and who of it is refused. One that is not newer than what is known changes nothing.
+    PutSettings {
+        account: AccountId,
+        settings: Settings,
     },
 }
 
@@ -265,6 +270,8 @@ pub enum Refusal {
     /// Forgetting an outcome early to make room could carry out a repeated request twice.
     #[error("the cell remembers the outcomes of {max} recent requests, and takes no more before some of them are old")]
     TooManyRecent { max: u64 },
+    #[error("the account holds {used} of at most {max} {what}")]
+    AccountFull { what: CapacityDimension, used: u64, max: u64 },
 }
 
 impl Refusal {
@@ -289,6 +296,7 @@ impl Refusal {
             | Self::EntityTooLarge { .. }
             | Self::BadDigest
             | Self::CellFull { .. }
+            | Self::AccountFull { .. }
             | Self::TooManyBuckets { .. }
             | Self::TooManyKeys { .. }
             | Self::TooManyUploads { .. }

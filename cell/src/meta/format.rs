@@ -6,7 +6,10 @@
 use super::{
     bookkeeping::{AccountTotals, BlobState, BucketState, CellState, Dropped, Errand, Fence, Replay},
     command::{Envelope, Outcome},
-    record::{Account, Bucket, Credential, LimitsRecord, Object, ObjectHead, OpenEpoch, Part, Segment, Upload, Usage},
+    record::{
+        Account, Bucket, Credential, LimitsRecord, Object, ObjectHead, OpenEpoch, Part, Segment, Settings, Upload,
+        Usage,
+    },
 };
 use bulkhead_replica::StoreError;
 use serde::{Serialize, de::DeserializeOwned};
@@ -65,6 +68,7 @@ records! {
     Account => "an account",
     AccountTotals => "an account's totals",
     LimitsRecord => "an account's limits",
+    Settings => "an account's settings",
     Credential => "a credential",
     Bucket => "a bucket",
     BucketState => "a bucket's state",

@@ -11,7 +11,8 @@ use super::{
     format::{FormatError, Record, decode, decode_body, encode, encode_body},
     record::{
         Account, BlobId, Bucket, BucketId, Checksum, ChecksumAlgorithm, ChecksumKind, ContentHeaders, Credential, Etag,
-        Layout, LimitsRecord, Object, OpenEpoch, Part, PartSummary, Segment, Upload, UploadEpoch, UploadId, Usage,
+        Layout, LimitsRecord, Object, OpenEpoch, Part, PartSummary, Segment, Settings, Upload, UploadEpoch, UploadId,
+        Usage,
     },
 };
 use bulkhead_model::{AccessKeyId, AccountId, AccountLimits, ClaimId, Epoch, NodeId, RequestId, Timestamp};
@@ -116,6 +117,11 @@ fn limits() -> LimitsRecord {
     LimitsRecord { limits, version: 3 }
 }
 
+fn settings() -> Settings {
+    let (bytes, disabled_keys) = (Some(300), vec![key()]);
+    Settings { bytes, objects: None, buckets: Some(2), suspended: true, disabled_keys, version: 3 }
+}
+
 fn commands() -> Vec<(&'static str, Command)> {
     let (bucket, upload, object_key) = (BucketId(1), UploadId(7), || "k".to_owned());
     let checksum = Some((ChecksumAlgorithm::Sha256, ChecksumKind::Composite));
@@ -151,6 +157,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("ExpireGarbage", Command::ExpireGarbage { rows: vec![(Timestamp(300), blob())] }),
         ("PutLimits", Command::PutLimits { account: account(), limits: limits() }),
         ("SetBallast", Command::SetBallast { ballast: Usage { bytes: 300, objects: 7 } }),
+        ("PutSettings", Command::PutSettings { account: account(), settings: settings() }),
     ]
 }
 
@@ -192,6 +199,7 @@ fn outcomes() -> Vec<(&'static str, Outcome)> {
         ("TooManyUploads", Err(Refusal::TooManyUploads { used: 1, max: 1 })),
         ("TooManyDeletes", Err(Refusal::TooManyDeletes { keys: 2, max: 1 })),
         ("TooManyRecent", Err(Refusal::TooManyRecent { max: 1 })),
+        ("AccountFull", Err(Refusal::AccountFull { what: CapacityDimension::Objects, used: 1, max: 2 })),
     ]
 }
 
@@ -214,6 +222,7 @@ fn lines() -> Vec<String> {
     lines.add("Account", &record());
     lines.add("AccountTotals", &AccountTotals { usage, buckets: 3, keys: 4, uploads: 5 });
     lines.add("LimitsRecord", &limits());
+    lines.add("Settings", &settings());
     lines.add("Credential", &credential());
     lines.add("Bucket", &Bucket { id: BucketId(1), owner, created: Timestamp(2), claim, location });
     lines.add("BucketState", &BucketState { owner, name: "bucket".into(), usage, uploads: 1 });

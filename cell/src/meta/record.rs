@@ -2,7 +2,7 @@
 //!
 //! Every record is written through [`crate::meta::format`], which puts the format version in front.
 
-use bulkhead_model::{AccountId, AccountLimits, ClaimId, Epoch, NodeId, Timestamp};
+use bulkhead_model::{AccessKeyId, AccountId, AccountLimits, ClaimId, Epoch, NodeId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A bucket's identity inside the cell. Never reused, so a re-created bucket shares nothing with its predecessor.
@@ -152,6 +152,21 @@ pub struct Account {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitsRecord {
     pub limits: AccountLimits,
+    /// Counts the control plane's changes of them; 0 when there were none.
+    pub version: u64,
+}
+
+/// What an account may hold, and who of it is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Of objects and parts.
+    pub bytes: Option<u64>,
+    pub objects: Option<u64>,
+    pub buckets: Option<u64>,
+    /// All its requests are refused.
+    pub suspended: bool,
+    /// Requests signed with these are refused.
+    pub disabled_keys: Vec<AccessKeyId>,
     /// Counts the control plane's changes of them; 0 when there were none.
     pub version: u64,
 }

@@ -11,8 +11,8 @@ use super::{
         list_objects, list_parts, list_uploads,
     },
     record::{
-        Account, BlobId, Bucket, BucketId, Credential, LimitsRecord, Object, OpenEpoch, Part, Upload, UploadEpoch,
-        UploadId, Usage,
+        Account, BlobId, Bucket, BucketId, Credential, LimitsRecord, Object, OpenEpoch, Part, Settings, Upload,
+        UploadEpoch, UploadId, Usage,
     },
 };
 use bulkhead_model::{AccessKeyId, AccountId, Epoch, api::cell::CellUsage};
@@ -57,6 +57,14 @@ impl<R: Reader> IndexView<R> {
     /// When the store cannot be read.
     pub fn account_limits(&self, account: AccountId) -> Result<LimitsRecord, StoreError> {
         Ok(keys::accounts::limits(account).get(&self.reader)?.unwrap_or_default())
+    }
+
+    /// What an account may hold, and who of it is refused.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn account_settings(&self, account: AccountId) -> Result<Settings, StoreError> {
+        Ok(keys::accounts::settings(account).get(&self.reader)?.unwrap_or_default())
     }
 
     /// What an account holds; zeros when there is no such account.

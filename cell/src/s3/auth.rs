@@ -26,6 +26,7 @@ impl S3Auth for Auth {
             CURRENT.try_with(Arc::clone).map_err(|_| s3_error!(InternalError, "The request has no context."))?;
         let Ok(key) = access_key.parse::<AccessKeyId>() else { return Err(unknown(request.signer_hint)) };
         let Some(credential) = self.find(&key, &request).await? else { return Err(unknown(request.signer_hint)) };
+        self.may_ask(&key, credential.account)?;
         let secret = self.key.open(&key, &credential).map_err(|error| {
             tracing::error!(access_key = %key, %error, "a stored secret cannot be opened");
             s3_error!(InternalError)
@@ -37,6 +38,21 @@ impl S3Auth for Auth {
 }
 
 impl Auth {
+    /// Refuses an account that is suspended, and a key that is disabled: as this node has it, which may be a moment behind.
+    fn may_ask(&self, key: &AccessKeyId, account: AccountId) -> S3Result<()> {
+        let settings = self.index.local().account_settings(account).map_err(|error| {
+            tracing::error!(%error, "an account's settings cannot be read");
+            s3_error!(InternalError)
+        })?;
+        if settings.suspended {
+            return Err(s3_error!(AccessDenied, "The account is suspended"));
+        }
+        if settings.disabled_keys.contains(key) {
+            return Err(s3_error!(AccessDenied, "The access key is disabled"));
+        }
+        Ok(())
+    }
+
     async fn find(&self, key: &AccessKeyId, request: &RequestCx) -> S3Result<Option<Credential>> {
         let unreadable = |error: &dyn std::fmt::Display| {
             tracing::error!(%error, "a credential cannot be read");

@@ -190,6 +190,8 @@ fn refused(refusal: &Refusal) -> Answer {
         Refusal::CellFull { .. } => {
             Answer::custom("InsufficientStorage", StatusCode::INSUFFICIENT_STORAGE, refusal.to_string())
         }
+        // As other stores with quotas say it.
+        Refusal::AccountFull { .. } => Answer::custom("QuotaExceeded", StatusCode::FORBIDDEN, refusal.to_string()),
         Refusal::TooManyBuckets { .. } => Answer::new(
             S3ErrorCode::TooManyBuckets,
             format!("You have attempted to create more buckets than allowed: {refusal}"),
@@ -321,6 +323,7 @@ mod tests {
             (Refusal::EntityTooLarge { len: 2, max: 1 }, "EntityTooLarge", 400),
             (Refusal::BadDigest, "BadDigest", 400),
             (Refusal::CellFull { what: CapacityDimension::Bytes, used: 1, max: 1 }, "InsufficientStorage", 507),
+            (Refusal::AccountFull { what: CapacityDimension::Bytes, used: 1, max: 1 }, "QuotaExceeded", 403),
             (Refusal::TooManyBuckets { used: 1, max: 1 }, "TooManyBuckets", 400),
             (Refusal::TooManyUploads { used: 1, max: 1 }, "InvalidRequest", 400),
             (Refusal::TooManyDeletes { keys: 2, max: 1 }, "MalformedXML", 400),

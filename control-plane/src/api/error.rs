@@ -29,6 +29,15 @@ impl Failure {
         Self::new(StatusCode::BAD_REQUEST, "invalid", message)
     }
 
+    pub fn unauthorized() -> Self {
+        let message = "send a valid token as Authorization: Bearer <token>";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    pub fn forbidden(message: impl ToString) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", message)
+    }
+
     pub fn not_found(message: impl ToString) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", message)
     }
@@ -39,6 +48,11 @@ impl Failure {
 
     pub fn conflict(message: impl ToString) -> Self {
         Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
+    /// It is understood, and does not hold.
+    pub fn refused(message: impl ToString) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", message)
     }
 
     /// Nothing was done, and nothing is left behind.
@@ -74,6 +88,12 @@ impl From<InvalidAccount> for Failure {
     }
 }
 
+impl From<bulkhead_replica::StoreError> for Failure {
+    fn from(error: bulkhead_replica::StoreError) -> Self {
+        Self::internal(error)
+    }
+}
+
 impl From<LimitError> for Failure {
     fn from(error: LimitError) -> Self {
         Self::invalid(error)
@@ -98,6 +118,8 @@ impl From<Refusal> for Failure {
             | Refusal::NoSuchKey { .. }
             | Refusal::KeyGone(_)
             | Refusal::NoSuchCell(_)
+            | Refusal::NoSuchOperation(_)
+            | Refusal::NoSuchToken(_)
             | Refusal::NoSuchNode { .. } => (StatusCode::NOT_FOUND, "not_found"),
             Refusal::AccountIdTaken(_)
             | Refusal::KeyIdTaken
@@ -112,11 +134,19 @@ impl From<Refusal> for Failure {
             | Refusal::CellNotActive { .. }
             | Refusal::ReplacementUnderWay { .. }
             | Refusal::NoSuchReplacement { .. }
+            | Refusal::CellMoved { .. }
+            | Refusal::CellHasAccounts { .. }
+            | Refusal::CellCannot { .. }
+            | Refusal::CellUnvouched { .. }
+            | Refusal::TokenExists(_)
+            | Refusal::IllegalAccountMove { .. }
             | Refusal::BucketTaken => (StatusCode::CONFLICT, "conflict"),
-            Refusal::TooManyKeys { .. } | Refusal::TooManyCells { .. } | Refusal::TooManyBuckets { .. } => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "limit")
-            }
-            Refusal::NoRoom => (StatusCode::SERVICE_UNAVAILABLE, "no_room"),
+            Refusal::TooManyKeys { .. }
+            | Refusal::TooManyCells { .. }
+            | Refusal::TooManyTokens { .. }
+            | Refusal::TooManyBuckets { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit"),
+            Refusal::IdempotencyMismatch(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch"),
+            Refusal::NoRoom | Refusal::NoCellFits { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room"),
         };
         Self::new(status, code, refusal)
     }

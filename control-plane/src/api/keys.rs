@@ -1,9 +1,9 @@
 //! `/v1/accounts/{account}/keys`: reserved, written into the cell, opened; the secret is in the answer and nowhere else.
 
-use super::{Api, error::Failure, extract};
+use super::{Api, accounts, error::Failure, extract};
 use crate::{
     domain::keys,
-    reconcile::accounts,
+    reconcile::accounts as reconciler,
     store::{
         DirectoryError,
         command::{Command, Refusal},
@@ -28,7 +28,52 @@ pub async fn create(
     State(api): State<Api>,
     Path(account): Path<String>,
 ) -> Result<(StatusCode, Json<CreatedKey>), Failure> {
-    let account: AccountId = extract::id(&account)?;
+    let created = another(&api, extract::id(&account)?).await?;
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+/// Makes a key in the place of another, which is disabled once the new one is good. It may be enabled again.
+pub async fn rotate(
+    State(api): State<Api>,
+    Path((account, key)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<CreatedKey>), Failure> {
+    let (account, key): (AccountId, AccessKeyId) = (extract::id(&account)?, extract::id(&key)?);
+    let known = read::key(&api.directory.view().await?, &key)?;
+    if known.is_none_or(|known| known.account != account || known.state != KeyState::Active) {
+        return Err(Refusal::NoSuchKey { account, key }.into());
+    }
+    let created = another(&api, account).await?;
+    let switched = async {
+        api.directory.propose(Command::SwitchKey { account, key: key.clone(), disabled: true }).await?;
+        accounts::settle(&api, account).await
+    };
+    if let Err(error) = switched.await {
+        // The new secret must not be lost over it.
+        tracing::warn!(%account, %key, ?error, "a key that was rotated is not known to be disabled in its cell yet");
+    }
+    Ok((StatusCode::CREATED, Json(created)))
+}
+
+pub async fn disable(state: State<Api>, path: Path<(String, String)>) -> Result<Json<Vec<Key>>, Failure> {
+    switch(state, path, true).await
+}
+
+pub async fn enable(state: State<Api>, path: Path<(String, String)>) -> Result<Json<Vec<Key>>, Failure> {
+    switch(state, path, false).await
+}
+
+async fn switch(
+    State(api): State<Api>,
+    Path((of, key)): Path<(String, String)>,
+    disabled: bool,
+) -> Result<Json<Vec<Key>>, Failure> {
+    let (account, key): (AccountId, AccessKeyId) = (extract::id(&of)?, extract::id(&key)?);
+    api.directory.propose(Command::SwitchKey { account, key, disabled }).await?;
+    accounts::settle(&api, account).await?;
+    list(State(api), Path(of)).await
+}
+
+async fn another(api: &Api, account: AccountId) -> Result<CreatedKey, Failure> {
     let (key, secret) = (keys::access_key_id(&api.env.rng), keys::secret(&api.env.rng));
     api.directory.propose(Command::CreateKey { account, key: key.clone() }).await?;
     let home = read::account(&api.directory.view().await?, account).map_err(DirectoryError::from)?;
@@ -40,8 +85,7 @@ pub async fn create(
     }
     api.directory.propose(Command::ActivateKey { key: key.clone() }).await?;
     tracing::info!(%account, %key, "access key created");
-    let created = CreatedKey { account_id: account, access_key_id: key, secret_access_key: secret };
-    Ok((StatusCode::CREATED, Json(created)))
+    Ok(CreatedKey { account_id: account, access_key_id: key, secret_access_key: secret })
 }
 
 pub async fn list(State(api): State<Api>, Path(account): Path<String>) -> Result<Json<Vec<Key>>, Failure> {
@@ -52,7 +96,8 @@ pub async fn list(State(api): State<Api>, Path(account): Path<String>) -> Result
     for access_key_id in account.keys {
         let record = read::key(&view, &access_key_id).map_err(DirectoryError::from)?;
         if let Some(record) = record.filter(|record| record.state == KeyState::Active) {
-            shown.push(Key { access_key_id, account_id: id, created_at: record.created });
+            let (created_at, disabled) = (record.created, record.disabled);
+            shown.push(Key { access_key_id, account_id: id, created_at, disabled });
         }
     }
     Ok(Json(shown))
@@ -64,7 +109,7 @@ pub async fn delete(
 ) -> Result<StatusCode, Failure> {
     let (account, key): (AccountId, AccessKeyId) = (extract::id(&account)?, extract::id(&key)?);
     api.directory.propose(Command::BeginDeleteKey { account, key: key.clone() }).await?;
-    match accounts::finish_key_deletion(&api.directory, &api.cells, &key).await {
+    match reconciler::finish_key_deletion(&api.directory, &api.cells, &key).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
         Err(error) => Err(Failure::unknown(format!("{error}; the deletion is recorded and goes on by itself"))),
     }

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use bulkhead_control_plane::{config::Config, node::Node};
 use bulkhead_service::{
-    Env, config, open_files,
+    Env, config, fail_point, open_files,
     telemetry::{self, Identity},
 };
 use clap::Parser;
@@ -29,6 +29,7 @@ async fn main() -> anyhow::Result<()> {
     let identity = Identity { service: "bulkhead-control-plane", labels };
     let telemetry = telemetry::init(&env, &config.telemetry, &identity).context("telemetry")?;
     open_files::raise()?;
+    fail_point::arm(config.api.ip().is_loopback())?;
     let node = Node::start(config, env, telemetry.metrics()).await.inspect_err(|error| {
         tracing::error!(%error, "the node does not start");
     })?;

@@ -2,17 +2,22 @@
 
 use super::CliError;
 use crate::{
-    limits::{DEFAULT_API_PORT, STAMP_WAIT},
+    limits::{API_ANSWER_BYTES_MAX, API_PATIENCE, DEFAULT_API_PORT},
     provision::local::{plan::loopback, process::Processes, run_file::Role},
 };
-use bulkhead_service::{client::Client, config};
+use bulkhead_model::api::{control_plane::IDEMPOTENCY_KEY, error::ApiError};
+use bulkhead_service::{
+    client::{Client, ClientError, full},
+    config,
+    env::Rng,
+};
+use bytes::Bytes;
 use clap::Args;
-use http::Method;
+use http::{HeaderValue, Method, header};
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 /// Options that every command takes.
@@ -27,6 +32,9 @@ pub struct Settings {
     /// The file with the admin token; by default `<data>/admin.token`.
     #[arg(long, global = true, env = "BULKHEAD_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// Under it a change is made once, however often the command is repeated; by default a new one each time.
+    #[arg(long, global = true, env = "BULKHEAD_IDEMPOTENCY_KEY")]
+    pub idempotency_key: Option<String>,
 }
 
 impl Settings {
@@ -46,7 +54,8 @@ impl Settings {
             Some(given) => address(given).ok_or_else(|| CliError::Endpoint { given: given.clone() })?,
             None => self.local_control_plane()?.unwrap_or(loopback(DEFAULT_API_PORT)),
         };
-        Ok(Connection { client: Client::new(Some(&token), None), address, token_file })
+        let connection = Connection::new(Client::new(Some(&token), None), address, &token_file);
+        Ok(Connection { idempotency_key: self.idempotency_key.clone(), ..connection })
     }
 
     fn local_control_plane(&self) -> Result<Option<SocketAddr>, CliError> {
@@ -66,15 +75,13 @@ pub struct Connection {
     client: Client,
     address: SocketAddr,
     token_file: PathBuf,
+    idempotency_key: Option<String>,
 }
-
-/// Stamping waits for real processes, so the client must wait a little longer than the server does.
-const PATIENCE: Duration = Duration::from_secs(STAMP_WAIT.as_secs() + 5);
 
 impl Connection {
     /// A connection to a known address.
     pub fn new(client: Client, address: SocketAddr, token_file: &Path) -> Self {
-        Self { client, address, token_file: token_file.to_owned() }
+        Self { client, address, token_file: token_file.to_owned(), idempotency_key: None }
     }
 
     /// # Errors
@@ -95,15 +102,59 @@ impl Connection {
         self.call(Method::DELETE, path, None::<&()>).await
     }
 
+    /// The answer as it came, byte for byte.
+    pub async fn text(&self, path: &str) -> Result<String, CliError> {
+        let answered = self.send(Method::GET, path, Bytes::new()).await;
+        let answer = answered.map_err(|error| CliError::from_call(self.address, &self.token_file, error))?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+
+    /// Sends a document as it is.
+    pub async fn put_document<A: DeserializeOwned>(&self, path: &str, document: String) -> Result<A, CliError> {
+        let answered = self.send(Method::PUT, path, document.into()).await.and_then(|answer| read(&answer));
+        answered.map_err(|error| CliError::from_call(self.address, &self.token_file, error))
+    }
+
     async fn call<Q: Serialize, A: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: Option<&Q>,
     ) -> Result<A, CliError> {
-        let answer = self.client.json(method, self.address, path, body, PATIENCE).await;
-        answer.map_err(|error| CliError::from_call(self.address, &self.token_file, error))
+        let body = body.map(|body| serde_json::to_vec(body).expect("API types have string keys and plain values"));
+        let answered = self.send(method, path, body.unwrap_or_default().into()).await.and_then(|answer| read(&answer));
+        answered.map_err(|error| CliError::from_call(self.address, &self.token_file, error))
     }
+
+    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let is_write = method != Method::GET;
+        let has_body = !body.is_empty();
+        let mut request = self.client.request(method, self.address, path, full(body))?;
+        let headers = request.headers_mut();
+        if has_body {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        if is_write {
+            let key = self.idempotency_key.clone().unwrap_or_else(|| format!("{:032x}", Rng::from_os().u128()));
+            let key = HeaderValue::try_from(key).map_err(|error| ClientError::Unusable(error.to_string()))?;
+            headers.insert(IDEMPOTENCY_KEY, key);
+        }
+        let answer = self.client.call(request, API_PATIENCE, API_ANSWER_BYTES_MAX).await?;
+        let (status, body) = (answer.status(), answer.into_body());
+        if status.is_success() {
+            return Ok(body);
+        }
+        let error = serde_json::from_slice(&body).unwrap_or_else(|_| ApiError {
+            code: "unknown".into(),
+            message: format!("{status}: {}", String::from_utf8_lossy(&body[..body.len().min(200)])),
+        });
+        Err(ClientError::Refused { status, error })
+    }
+}
+
+fn read<A: DeserializeOwned>(body: &[u8]) -> Result<A, ClientError> {
+    let text = if body.is_empty() { b"null" } else { body };
+    serde_json::from_slice(text).map_err(|error| ClientError::Malformed(error.to_string()))
 }
 
 #[cfg(test)]

@@ -20,6 +20,12 @@ pub enum Command {
         /// Where the blueprints are.
         #[arg(long, default_value = "blueprints")]
         blueprints: PathBuf,
+        /// Let cells take accounts without a certificate. For tests that start many clusters: it is shown wherever a cell is.
+        #[arg(long)]
+        uncertified: bool,
+        /// Stamp the next cell when the fleet has less left than so many hundredths of a cell; 0 never does.
+        #[arg(long, value_name = "PERCENT")]
+        floor: Option<u64>,
     },
     /// Stop everything that `dev up` started. The data stays.
     #[command(after_help = "Example: bulkhead dev down --data .bulkhead")]
@@ -29,7 +35,9 @@ pub enum Command {
 impl Command {
     pub async fn run(self, settings: &Settings) -> Result<Output, CliError> {
         match self {
-            Self::Up { port, hosts, blueprints } => dev::up(&settings.data, port, &hosts, &blueprints).await,
+            Self::Up { port, hosts, blueprints, uncertified, floor } => {
+                dev::up(&settings.data, port, dev::Wanted { hosts, blueprints, uncertified, floor }).await
+            }
             Self::Down => dev::down(&settings.data).await,
         }
     }

@@ -1,6 +1,9 @@
 //! Limits of an account on the command line: options, and how they are shown.
 
-use bulkhead_model::{AccountLimits, Limit, api::control_plane::Account};
+use bulkhead_model::{
+    AccountLimits, Limit,
+    api::control_plane::{Account, Quota},
+};
 use clap::Args;
 use std::str::FromStr;
 
@@ -71,6 +74,55 @@ impl Wanted {
             Limit::Weight => self.weight,
         }
     }
+}
+
+/// What an account is to hold at most. An option that is not given changes nothing.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WantedQuota {
+    /// Bytes of objects it may hold, or `none` for as many as its cell has.
+    #[arg(long, value_name = "N|none")]
+    bytes: Option<Bound>,
+    /// Objects it may hold, or `none`.
+    #[arg(long, value_name = "N|none")]
+    objects: Option<Bound>,
+    /// Buckets it may have, or `none`.
+    #[arg(long, value_name = "N|none")]
+    buckets: Option<Bound>,
+}
+
+/// A figure, or no bound but the cell's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Bound(Option<u64>);
+
+impl FromStr for Bound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        text.parse().map(|figure| Self(Some(figure))).map_err(|_| "a whole number, or `none`".to_owned())
+    }
+}
+
+impl WantedQuota {
+    /// What is set afterwards.
+    pub fn over(&self, quota: Quota) -> Quota {
+        let over = |wanted: Option<Bound>, now| wanted.map_or(now, |Bound(to)| to);
+        Quota {
+            bytes: over(self.bytes, quota.bytes),
+            objects: over(self.objects, quota.objects),
+            buckets: over(self.buckets, quota.buckets),
+        }
+    }
+}
+
+/// `bytes 1024; buckets 2; the rest as its cell has it`
+pub fn quota_text(quota: &Quota) -> String {
+    let all = [("bytes", quota.bytes), ("objects", quota.objects), ("buckets", quota.buckets)];
+    let mut said: Vec<String> = all.iter().filter_map(|(name, to)| to.map(|to| format!("{name} {to}"))).collect();
+    said.push(if said.is_empty() { "none but its cell's" } else { "the rest as its cell has it" }.to_owned());
+    said.join("; ")
 }
 
 /// `write_requests 50 requests/s; the rest as its cell has it`

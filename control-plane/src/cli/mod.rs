@@ -3,26 +3,32 @@
 //! Knows nothing of the directory: what it shows is what the API answers.
 
 mod account;
+mod audit;
 mod blueprint;
 mod cell;
 mod connection;
 mod dev;
 mod error;
+mod fleet;
 mod key;
 mod limits;
 mod load;
 mod node;
+mod operation;
 mod output;
 mod quarantine;
 mod replace;
 mod status;
 mod storage;
+mod token;
 
 #[cfg(test)]
 mod tests;
 
 pub use connection::{Connection, Settings};
 pub use error::CliError;
+pub use fleet::certificate;
+pub use operation::{Wait, watch};
 pub use output::Output;
 
 use clap::{Parser, Subcommand};
@@ -31,6 +37,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Examples:
 ///   bulkhead dev up                     a fleet on this machine
+///   bulkhead fleet                      its cells, and what will be done next
 ///   bulkhead account create --name Ada --email ada@example.com
 ///   bulkhead node list                  every process of this machine
 #[derive(Debug, Parser)]
@@ -49,13 +56,25 @@ pub struct Arguments {
 enum Command {
     /// Tenants of the fleet.
     #[command(subcommand, after_help = "Example: bulkhead account list")]
-    Account(account::Command),
+    Account(Box<account::Command>),
     /// Access keys of an account.
     #[command(subcommand, after_help = "Example: bulkhead key list 123456789012")]
     Key(key::Command),
     /// Cells of the fleet.
     #[command(subcommand, after_help = "Example: bulkhead cell list")]
     Cell(cell::Command),
+    /// Every cell against what it may hold: bars, certificate, build, health, and what will be done next.
+    #[command(after_help = "Example: bulkhead fleet")]
+    Fleet,
+    /// Long work: cells being stamped or removed, accounts being purged.
+    #[command(subcommand, after_help = "Example: bulkhead operation list")]
+    Operation(operation::Command),
+    /// Who changed what, and when.
+    #[command(after_help = "Example: bulkhead audit --after 120 --full")]
+    Audit(audit::Audit),
+    /// Who may call the control plane, and with which role.
+    #[command(subcommand, after_help = "Example: bulkhead token list")]
+    Token(token::Command),
     /// Processes of this machine. Works while the control plane is down.
     #[command(subcommand, after_help = "Example: bulkhead node list --json")]
     Node(node::Command),
@@ -83,6 +102,10 @@ pub async fn run(arguments: Arguments) -> Result<Output, CliError> {
         Command::Node(node::Command::Replace(replace)) => replace.run(&settings.connect()?).await,
         Command::Node(command) => command.run(&settings.processes()).await,
         Command::Blueprint(command) => command.run(),
+        Command::Fleet => fleet::show(&settings.connect()?).await,
+        Command::Operation(command) => command.run(&settings.connect()?).await,
+        Command::Audit(audit) => audit.run(&settings.connect()?).await,
+        Command::Token(command) => command.run(&settings.connect()?).await,
         Command::Status => status::show(&settings.connect()?).await,
         Command::Dev(command) => command.run(settings).await,
     }

@@ -11,7 +11,7 @@ use crate::{
 };
 use bulkhead_model::{
     AccountId, AccountLimits,
-    api::control_plane::{Account, AccountState, CreateAccount, CreatedAccount, CreatedKey, Key},
+    api::control_plane::{Account, AccountState, CreateAccount, CreatedAccount, CreatedKey, Key, Quota},
 };
 use std::fs;
 
@@ -38,7 +38,14 @@ pub async fn credentials(layout: &Layout, api: &Connection) -> Result<Credential
 }
 
 async fn create(api: &Connection) -> Result<Credentials, CliError> {
-    let body = CreateAccount { name: NAME.into(), email: EMAIL.into(), limits: AccountLimits::default() };
+    let body = CreateAccount {
+        name: NAME.into(),
+        email: EMAIL.into(),
+        limits: AccountLimits::default(),
+        quota: Quota::default(),
+        regions: Vec::new(),
+        apart: None,
+    };
     let created: CreatedAccount = api.post("/v1/accounts", &body).await?;
     let CreatedAccount { access_key_id, secret_access_key, .. } = created;
     Ok(Credentials { access_key_id: access_key_id.to_string(), secret_access_key })

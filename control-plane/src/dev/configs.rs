@@ -31,7 +31,28 @@ struct ControlPlane<'a> {
     peer_token_file: PathBuf,
     blueprints: &'a Path,
     provision: Provision<'a>,
+    certification: Certification,
+    headroom: Headroom,
     telemetry: Telemetry,
+}
+
+#[derive(Serialize)]
+struct Certification {
+    key_file: PathBuf,
+    waived: bool,
+}
+
+#[derive(Serialize)]
+struct Headroom {
+    floor_percent: u64,
+}
+
+/// What of a fleet on one machine can be chosen.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice {
+    /// Cells take accounts without a certificate.
+    pub uncertified: bool,
+    pub floor_percent: u64,
 }
 
 #[derive(Serialize)]
@@ -81,10 +102,10 @@ pub fn blueprints(dir: &Path) -> Result<PathBuf, DevError> {
 ///
 /// # Errors
 /// When a file cannot be written.
-pub fn write(layout: &Layout, blueprints: &Path, rng: &Rng) -> Result<(), ProvisionError> {
+pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> Result<(), ProvisionError> {
     private_dir(&layout.data)?;
     replace(&layout.port_file(), &format!("{}\n", layout.port))?;
-    for token in ["admin.token", "machine.token", "peer.token"] {
+    for token in ["admin.token", "machine.token", "peer.token", "certify.key"] {
         write_once(&layout.file(token), || keys::token(rng))?;
     }
     let local = Local {
@@ -106,6 +127,8 @@ pub fn write(layout: &Layout, blueprints: &Path, rng: &Rng) -> Result<(), Provis
         peer_token_file: layout.file("peer.token"),
         blueprints,
         provision: Provision { local },
+        certification: Certification { key_file: layout.file("certify.key"), waived: choice.uncertified },
+        headroom: Headroom { floor_percent: choice.floor_percent },
         telemetry: Telemetry { log: LOG },
     };
     replace(&layout.file("control-plane.toml"), &to_toml(&control_plane))?;
@@ -130,11 +153,13 @@ mod tests {
     fn the_control_plane_accepts_the_configuration_that_is_written_for_it() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let layout = Layout::resolve(dir.path(), Some(9500)).expect("a new directory");
-        write(&layout, Path::new("/blueprints"), &Rng::from_seed(1)).expect("writable");
+        let choice = Choice { uncertified: true, floor_percent: 50 };
+        write(&layout, Path::new("/blueprints"), choice, &Rng::from_seed(1)).expect("writable");
         let config: Config = config::load(&layout.file("control-plane.toml")).expect("valid");
+        assert!(config.certification.waived);
         assert_eq!((config.api.port(), config.provision.local.port_base), (9502, 9510));
         let token = config::read_token(&config.token_file).expect("a token");
-        write(&layout, Path::new("/blueprints"), &Rng::from_seed(2)).expect("writable");
+        write(&layout, Path::new("/blueprints"), choice, &Rng::from_seed(2)).expect("writable");
         assert_eq!(config::read_token(&config.token_file).expect("a token"), token);
     }
 }

@@ -2,7 +2,10 @@
 
 use crate::{
     cli::{CliError, Output},
-    provision::local::process::{End, Processes},
+    provision::local::{
+        certifier,
+        process::{End, Processes},
+    },
 };
 use bulkhead_service::env::Clock;
 use std::path::Path;
@@ -21,6 +24,8 @@ pub async fn down(data: &Path) -> Result<Output, CliError> {
         let now: Vec<_> = roles.extract_if(.., |run| run.role == role).map(|run| run.name).collect();
         futures::future::try_join_all(now.iter().map(|name| processes.end(name, End::Stop, &clock))).await?;
     }
+    let certifications = certifier::end_all(&data.join("cells"), &clock).await?;
+    let stopped = stopped + certifications;
     Ok(Output::done(match stopped {
         0 => format!("Nothing of {} was running.", data.display()),
         count => format!("Stopped {count} processes. The data stays in {}.", data.display()),

@@ -11,7 +11,7 @@ mod probe;
 mod up;
 
 pub use down::down;
-pub use up::up;
+pub use up::{Wanted, up};
 
 use std::path::PathBuf;
 

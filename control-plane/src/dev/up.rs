@@ -2,14 +2,15 @@
 
 use super::{
     DevError, account,
-    configs::{self, REGION},
+    configs::{self, Choice, REGION},
     env_file::Credentials,
     layout::Layout,
     probe,
 };
 use crate::{
-    cli::{CliError, Connection, Output},
-    limits::{DEV_PATIENCE, POLL_PAUSE},
+    cli::{self, CliError, Connection, Output, Wait},
+    domain::cell,
+    limits::{DEV_PATIENCE, DEV_STAMP_WAIT, POLL_PAUSE},
     provision::local::{
         plan,
         process::{Hold, Processes, Spec},
@@ -18,7 +19,7 @@ use crate::{
 };
 use bulkhead_model::{
     Timestamp,
-    api::control_plane::{Cell, StampCell},
+    api::control_plane::{Cell, CellState, StampCell},
 };
 use bulkhead_service::{
     Env,
@@ -35,6 +36,8 @@ use std::{
 
 const CELLS: [&str; 2] = ["c1", "c2"];
 const BLUEPRINT: &str = "dev";
+/// Half a cell: the next one is stamped while there is still room for those who come meanwhile.
+const FLOOR_PERCENT: u64 = 50;
 /// How long one question about readiness may take.
 const ASK_PATIENCE: Duration = Duration::from_secs(2);
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -43,24 +46,28 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 ///
 /// # Errors
 /// [`CliError`] says what is in the way.
-pub async fn up(data: &Path, port: Option<u16>, hosts: &[IpAddr], blueprints: &Path) -> Result<Output, CliError> {
+pub async fn up(data: &Path, port: Option<u16>, wanted: Wanted) -> Result<Output, CliError> {
     let env = Env::system();
-    let layout = Layout::resolve(data, port)?.on(hosts);
-    let blueprints = configs::blueprints(blueprints)?;
-    for binary in ["bulkhead-control-plane", "bulkhead-router", "bulkhead-cell"] {
+    let layout = Layout::resolve(data, port)?.on(&wanted.hosts);
+    let blueprints = configs::blueprints(&wanted.blueprints)?;
+    let certifies = (!wanted.uncertified).then_some("bulkhead-loadtest");
+    for binary in ["bulkhead-control-plane", "bulkhead-router", "bulkhead-cell"].into_iter().chain(certifies) {
         let file = layout.binaries.join(binary);
         if !file.is_file() {
             return Err(DevError::NoBinary { file }.into());
         }
     }
-    configs::write(&layout, &blueprints, &env.rng)?;
+    // Tests start fleets with little room, and count their cells.
+    let floor_percent = wanted.floor.unwrap_or(if wanted.uncertified { 0 } else { FLOOR_PERCENT });
+    let choice = Choice { uncertified: wanted.uncertified, floor_percent };
+    configs::write(&layout, &blueprints, choice, &env.rng)?;
     let fleet = Fleet { processes: Processes::new(layout.file("run")), layout, env };
     fleet.start_known_cells()?;
     fleet.start(&fleet.layout.control_plane())?;
     fleet.start(&fleet.layout.router())?;
     fleet.ready(&fleet.layout.control_plane(), fleet.layout.control_plane_api()).await?;
     let api = fleet.connect()?;
-    stamp_cells(&api).await?;
+    let cells = stamp_cells(&api).await?;
     for run in fleet.cell_processes()? {
         if let Some(admin) = run.addresses.get("admin") {
             fleet.ready_at(&run.name, &run.log, *admin).await?;
@@ -69,7 +76,16 @@ pub async fn up(data: &Path, port: Option<u16>, hosts: &[IpAddr], blueprints: &P
     let credentials = account::credentials(&fleet.layout, &api).await?;
     fleet.ready(&fleet.layout.router(), fleet.layout.router_admin()).await?;
     fleet.serves(&credentials).await?;
-    Ok(report(&fleet.layout, &credentials))
+    Ok(report(&fleet.layout, &credentials, &cells))
+}
+
+/// What of a fleet on one machine can be chosen.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub hosts: Vec<IpAddr>,
+    pub blueprints: PathBuf,
+    pub uncertified: bool,
+    pub floor: Option<u64>,
 }
 
 struct Fleet {
@@ -151,14 +167,26 @@ async fn is_ready(address: SocketAddr) -> Result<(), String> {
     Err(String::from_utf8_lossy(answer.body()).trim().to_owned())
 }
 
-/// Both at once: they wait mostly for their processes.
-async fn stamp_cells(api: &Connection) -> Result<(), CliError> {
+/// Both at once: they wait mostly for their processes. Each step is told as it comes; certifications take turns.
+async fn stamp_cells(api: &Connection) -> Result<Vec<Cell>, CliError> {
     let stamp = async |name: &str| -> Result<Cell, CliError> {
-        let name = name.parse().expect("the names of the dev cells are labels");
-        api.post("/v1/cells", &StampCell { name, blueprint: BLUEPRINT.into() }).await
+        let known: Result<Cell, CliError> = api.get(&format!("/v1/cells/{name}")).await;
+        if let Ok(cell) = known
+            && !cell::is_being_stamped(&cell.state)
+            && !matches!(cell.state, CellState::Failed { .. })
+        {
+            return Ok(cell);
+        }
+        let label = name.parse().expect("the names of the dev cells are labels");
+        let wanted = StampCell { name: label, blueprint: BLUEPRINT.into(), region: None };
+        let begun = api.post("/v1/cells", &wanted).await?;
+        let hint = format!("\nRepeat `make up` to go on, or look with `bulkhead cell show {name}`.");
+        cli::watch(api, begun, Wait { wait: DEV_STAMP_WAIT.as_secs() }, &hint).await?;
+        api.get(&format!("/v1/cells/{name}")).await
     };
     let [first, second] = CELLS;
-    futures::future::try_join(stamp(first), stamp(second)).await.map(|_| ())
+    let (first, second) = futures::future::try_join(stamp(first), stamp(second)).await?;
+    Ok(vec![first, second])
 }
 
 /// What programs are told of a fleet that is up.
@@ -169,16 +197,18 @@ struct Report<'a> {
     secret_access_key: &'a str,
     region: &'a str,
     env_file: PathBuf,
+    cells: &'a [Cell],
 }
 
-fn report(layout: &Layout, credentials: &Credentials) -> Output {
+fn report(layout: &Layout, credentials: &Credentials, cells: &[Cell]) -> Output {
     let (endpoint, env_file) = (format!("http://{}", layout.router_s3()), layout.file("dev.env"));
     let people = format!(
-        "Bulkhead is up: one control plane, one router, cells {}.\n\n  \
+        "Bulkhead is up: one control plane, one router, cells {}.\n{}\n  \
          endpoint           {endpoint}\n  access key id      {}\n  secret access key  {}\n  region             {REGION}\n\n\
          Try:\n  . {}\n  aws s3 mb s3://first-bucket\n  aws s3 cp README.md s3://first-bucket/\n\n\
          Processes: bulkhead --data {} node list\n",
         CELLS.join(" and "),
+        certificates(cells),
         credentials.access_key_id,
         credentials.secret_access_key,
         env_file.display(),
@@ -190,6 +220,17 @@ fn report(layout: &Layout, credentials: &Credentials) -> Output {
         secret_access_key: &credentials.secret_access_key,
         region: REGION,
         env_file,
+        cells,
     };
     Output::new(people, &programs)
+}
+
+fn certificates(cells: &[Cell]) -> String {
+    let line =
+        |cell: &Cell| format!("  {} {}: certificate {}\n", cell.cell, state(cell), cli::certificate(&cell.certificate));
+    cells.iter().map(line).collect()
+}
+
+fn state(cell: &Cell) -> String {
+    cell.refuses.clone().map_or_else(|| "takes accounts".to_owned(), |why| format!("takes no accounts, {why}"))
 }

@@ -56,8 +56,17 @@ pub fn random_id(rng: &Rng) -> AccountId {
 pub fn may_become(from: AccountState, to: AccountState) -> bool {
     match (from, to) {
         (AccountState::Creating, AccountState::Active | AccountState::Deleting) => true,
-        (AccountState::Active, AccountState::Deleting) => true,
-        (AccountState::Creating | AccountState::Active | AccountState::Deleting, _) => false,
+        (AccountState::Active, AccountState::Suspended | AccountState::Purging | AccountState::Deleting) => true,
+        (AccountState::Suspended, AccountState::Active | AccountState::Purging | AccountState::Deleting) => true,
+        (AccountState::Purging, AccountState::Deleting) => true,
+        (
+            AccountState::Creating
+            | AccountState::Active
+            | AccountState::Suspended
+            | AccountState::Purging
+            | AccountState::Deleting,
+            _,
+        ) => false,
     }
 }
 
@@ -86,10 +95,20 @@ mod tests {
 
     #[test]
     fn an_account_never_comes_back_from_deletion() {
-        use AccountState::{Active, Creating, Deleting};
-        let legal = [(Creating, Active), (Creating, Deleting), (Active, Deleting)];
-        for from in [Creating, Active, Deleting] {
-            for to in [Creating, Active, Deleting] {
+        use AccountState::{Active, Creating, Deleting, Purging, Suspended};
+        let legal = [
+            (Creating, Active),
+            (Creating, Deleting),
+            (Active, Suspended),
+            (Active, Purging),
+            (Active, Deleting),
+            (Suspended, Active),
+            (Suspended, Purging),
+            (Suspended, Deleting),
+            (Purging, Deleting),
+        ];
+        for from in [Creating, Active, Suspended, Purging, Deleting] {
+            for to in [Creating, Active, Suspended, Purging, Deleting] {
                 assert_eq!(may_become(from, to), legal.contains(&(from, to)), "{from:?} to {to:?}");
             }
         }

@@ -6,6 +6,9 @@ pub mod claims;
 #[cfg(test)]
 mod claims_model;
 pub mod disks;
+pub mod gate;
+pub mod headroom;
 pub mod keys;
 pub mod placement;
 pub mod replacement;
+pub mod stamping;

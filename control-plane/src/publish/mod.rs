@@ -4,6 +4,7 @@
 //! Invariant: the table at version *v* is the same whether built from the records or from the changes 1 to *v*.
 
 use crate::{
+    domain::cell,
     limits::{CHANGES_PER_ANSWER, PUBLISH_INTERVAL},
     store::{
         Directory, DirectoryError, read,
@@ -12,8 +13,8 @@ use crate::{
 };
 use bulkhead_model::{
     RoutingTable,
+    api::control_plane::CellNode,
     api::control_plane::{AccountState, Changes, FEED_WAIT_SECONDS},
-    api::control_plane::{CellNode, CellState},
     routing::{Home, NodeRoute},
 };
 use bulkhead_replica::{Reader, StoreError};
@@ -111,7 +112,7 @@ impl Default for Publisher {
 
 /// The table built from the records.
 fn snapshot(view: &dyn Reader) -> Result<RoutingTable, StoreError> {
-    let accounts = read::accounts(view)?.into_iter().filter(|(_, account)| account.state == AccountState::Active);
+    let accounts = read::accounts(view)?.into_iter().filter(|(_, account)| is_published(account.state));
     let accounts = accounts.map(|(id, account)| (id, Home { cell: account.cell, epoch: account.epoch }));
     let mut table = RoutingTable {
         version: read::meta(view)?.routing_version,
@@ -124,11 +125,19 @@ fn snapshot(view: &dyn Reader) -> Result<RoutingTable, StoreError> {
     let active = keys.filter(|(_, key)| key.state == KeyState::Active && table.accounts.contains_key(&key.account));
     table.keys = active.map(|(id, key)| (id, key.account)).collect();
     for (id, cell) in read::cells(view)? {
-        if cell.state == CellState::Active {
+        if cell::is_routed(&cell.state) {
             table.cells.insert(id, routes(cell));
         }
     }
     Ok(table)
+}
+
+/// Whether routers know an account: one that is suspended is refused by its cell, which says why.
+fn is_published(state: AccountState) -> bool {
+    match state {
+        AccountState::Active | AccountState::Suspended | AccountState::Purging => true,
+        AccountState::Creating | AccountState::Deleting => false,
+    }
 }
 
 fn routes(cell: Cell) -> Vec<NodeRoute> {

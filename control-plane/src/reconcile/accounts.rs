@@ -10,7 +10,10 @@ use crate::{
 };
 use bulkhead_model::{
     AccessKeyId, AccountId, Timestamp,
-    api::{cell::PutLimits, control_plane::AccountState},
+    api::{
+        cell::{PutLimits, PutSettings},
+        control_plane::AccountState,
+    },
 };
 use bulkhead_service::Env;
 
@@ -38,6 +41,7 @@ pub async fn pass(directory: &Directory, cells: &Cells, now: Timestamp) -> Resul
                 Unsettled::Account(account) => settle_account(directory, cells, *account, now).await,
                 Unsettled::Key(key) => settle_key(directory, cells, key, now).await,
                 Unsettled::Limits(account) => finish_limits(directory, cells, *account).await,
+                Unsettled::Settings(account) => finish_settings(directory, cells, *account).await,
                 Unsettled::Bucket(_) => Ok(()),
             };
             if let Err(error) = settled {
@@ -56,7 +60,8 @@ async fn settle_account(
     let record = read::account(&directory.view().await?, account).map_err(DirectoryError::from)?;
     let Some(record) = record else { return Ok(()) };
     match record.state {
-        AccountState::Active => Ok(()),
+        // What is being purged is looked after by the reconciler of purges.
+        AccountState::Active | AccountState::Suspended | AccountState::Purging => Ok(()),
         AccountState::Creating if now < record.since.plus(CREATION_GRACE) => Ok(()),
         AccountState::Creating => {
             tracing::info!(%account, "undoing a creation that was not finished");
@@ -101,7 +106,7 @@ pub async fn finish_deletion(directory: &Directory, cells: &Cells, account: Acco
 pub async fn finish_limits(directory: &Directory, cells: &Cells, account: AccountId) -> Result<(), CellError> {
     let record = read::account(&directory.view().await?, account).map_err(DirectoryError::from)?;
     let version = match record {
-        Some(record) if record.state == AccountState::Active => {
+        Some(record) if is_in_cell(record.state) => {
             let put = PutLimits { limits: record.limits, version: record.limits_version };
             cells.put_limits(&record.cell, account, &put).await?;
             record.limits_version
@@ -112,6 +117,48 @@ pub async fn finish_limits(directory: &Directory, cells: &Cells, account: Accoun
     directory.propose(Command::LimitsInForce { account, version }).await?;
     tracing::info!(%account, version, "limits are in force");
     Ok(())
+}
+
+/// Brings an account's quota, suspension and disabled keys to its cell, as they are now.
+///
+/// # Errors
+/// When cell or directory does not confirm; they are taken up again.
+pub async fn finish_settings(directory: &Directory, cells: &Cells, account: AccountId) -> Result<(), CellError> {
+    let view = directory.view().await?;
+    let record = read::account(&view, account).map_err(DirectoryError::from)?;
+    let version = match record {
+        Some(record) if is_in_cell(record.state) => {
+            let mut disabled_keys = Vec::new();
+            for key in &record.keys {
+                let known = read::key(&view, key).map_err(DirectoryError::from)?;
+                // An account that is being purged has none but the one that purges it, which is not among these.
+                let locked = record.state == AccountState::Purging || known.is_some_and(|known| known.disabled);
+                disabled_keys.extend(locked.then(|| key.clone()));
+            }
+            drop(view);
+            let put = PutSettings {
+                quota: record.more.quota,
+                suspended: record.state == AccountState::Suspended,
+                disabled_keys,
+                version: record.more.settings_version,
+            };
+            cells.put_settings(&record.cell, account, &put).await?;
+            record.more.settings_version
+        }
+        Some(_) => return Ok(()),
+        None => 0,
+    };
+    directory.propose(Command::SettingsInForce { account, version }).await?;
+    tracing::info!(%account, version, "settings are in force");
+    Ok(())
+}
+
+/// Whether its cell has the account, and will go on to.
+fn is_in_cell(state: AccountState) -> bool {
+    match state {
+        AccountState::Active | AccountState::Suspended | AccountState::Purging => true,
+        AccountState::Creating | AccountState::Deleting => false,
+    }
 }
 
 /// Has the cell forget a key that is being deleted, then the directory.

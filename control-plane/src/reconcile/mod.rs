@@ -8,12 +8,17 @@ pub mod cells;
 #[cfg(test)]
 mod cells_tests;
 pub mod claims;
+pub mod headroom;
+#[cfg(test)]
+mod headroom_tests;
+pub mod purge;
 mod replacements;
 #[cfg(test)]
 mod replacements_tests;
 mod restarts;
 #[cfg(test)]
 mod tests;
+pub mod watch;
 
 use crate::{limits::RECONCILE_INTERVAL, store::Directory};
 use bulkhead_service::Env;

@@ -27,7 +27,7 @@ impl CellKeeper {
     ) -> Result<(), StepError> {
         let Some(new) = &replacement.planned else { return self.plan_replacement(id, cell, replacement, taken).await };
         self.local.prepare_one(id, cell, new)?;
-        self.keep_node_running(id, new)?;
+        self.keep_node_running(id, &cell.state, new)?;
 
         let old = cell.nodes.iter().find(|node| node.node == replacement.old);
         let stays = |node: &&CellNode| node.node != replacement.old && node.node != new.node;

@@ -26,6 +26,11 @@ impl Restarts {
         }
     }
 
+    /// The process was seen alive while it is ended on purpose: its deaths say nothing.
+    pub fn forgive(&mut self, name: &str) {
+        self.dead.remove(name);
+    }
+
     /// The process was seen dead. Says whether it is time to start it.
     pub fn may_start(&mut self, name: &str, now: Instant) -> bool {
         let fresh = || Dead { deaths: 1, start_at: now + RESTART_PAUSE, started: false };

@@ -2,17 +2,25 @@
 //!
 //! The proposer stamps time, ids and the placement ring's candidates; `apply` decides. Formats are frozen.
 
+use super::format::{V1, V2};
+use super::record::{Answered, Certified};
 use bulkhead_model::{
     AccessKeyId, AccountId, AccountLimits, CellId, ClaimId, Epoch, NodeId, Timestamp,
-    api::control_plane::{AccountState, CellNode, CellState, ReplaceStep},
+    api::control_plane::{
+        AccountState, CellNode, CellState, Figures, OperationKind, OperationState, Quota, ReplaceStep, Role,
+    },
 };
 use serde::{Deserialize, Serialize};
 
-/// A command and the proposer's wall clock, which `apply` makes monotonic.
+pub mod v1;
+
+/// A command, the proposer's wall clock, which `apply` makes monotonic, and since version 2 who asked for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     pub time: Timestamp,
     pub command: Command,
+    /// `None` in version 1, whose changes are not in the audit log.
+    pub who: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,6 +117,172 @@ pub enum Command {
         account: AccountId,
         version: u64,
     },
+    // From here on: version 2.
+    /// Records a cell to be stamped. Repeating it is harmless.
+    RequestCell {
+        cell: CellId,
+        blueprint: String,
+        blueprint_hash: String,
+        region: String,
+        capacity: Figures,
+    },
+    /// Gives a cell that failed another attempt, with the addresses it has.
+    ResumeCell {
+        cell: CellId,
+    },
+    /// Moves a cell along its life, if it has not been moved since it was looked at.
+    AdvanceCell {
+        cell: CellId,
+        /// When the state that was seen was entered.
+        seen: Timestamp,
+        to: CellState,
+        /// What was done, for the operation that shows it.
+        note: String,
+    },
+    /// Puts a certificate that was verified beside the cell, and opens the cell if it only waited for that.
+    CertifyCell {
+        cell: CellId,
+        certified: Certified,
+        document: String,
+    },
+    /// Opens a cell that needs no certificate, as the configuration says.
+    WaiveCertificate {
+        cell: CellId,
+        seen: Timestamp,
+    },
+    /// Begins to remove a cell: to forget it, or to retire it.
+    DismantleCell {
+        cell: CellId,
+        forget: bool,
+    },
+    /// Nothing of the cell is left.
+    ForgetCell {
+        cell: CellId,
+    },
+    /// As `CreateAccount`, by all dimensions, among cells that something vouches for.
+    PlaceAccount(PlaceAccount),
+    SetQuota {
+        account: AccountId,
+        quota: Quota,
+    },
+    /// Suspends, resumes or begins to purge an account.
+    MoveAccount {
+        account: AccountId,
+        to: AccountState,
+    },
+    SwitchKey {
+        account: AccountId,
+        key: AccessKeyId,
+        disabled: bool,
+    },
+    /// The cell has what was set for the account and its keys at that time.
+    SettingsInForce {
+        account: AccountId,
+        version: u64,
+    },
+    BeginOperation {
+        kind: OperationKind,
+        target: String,
+    },
+    /// Notes a step of an operation, or its end.
+    NoteOperation {
+        operation: u64,
+        step: Option<String>,
+        state: OperationState,
+    },
+    CreateToken {
+        name: String,
+        role: Role,
+        digest: String,
+    },
+    RevokeToken {
+        name: String,
+    },
+    /// Takes up a request under its key, or says what was answered to it.
+    BeginIdempotent {
+        key: String,
+        request: String,
+    },
+    /// Notes what was answered; with `None` the request may be made again.
+    FinishIdempotent {
+        key: String,
+        answer: Option<Answered>,
+    },
+}
+
+/// A cell an account may go to, and what was last seen of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    pub cell: CellId,
+    pub seen: Figures,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceAccount {
+    pub account: AccountId,
+    pub display_name: String,
+    pub email: String,
+    pub key: AccessKeyId,
+    pub limits: AccountLimits,
+    pub quota: Quota,
+    pub regions: Vec<String>,
+    pub apart: Option<String>,
+    /// In the order of the ring.
+    pub candidates: Vec<Candidate>,
+    /// The others, and why each is none; recorded with the place.
+    pub left_out: Vec<(CellId, String)>,
+}
+
+impl Command {
+    /// The version that brought it.
+    pub fn version(&self) -> u8 {
+        match self {
+            Self::CreateAccount(_)
+            | Self::ActivateAccount { .. }
+            | Self::BeginDeleteAccount { .. }
+            | Self::ForgetAccount { .. }
+            | Self::CreateKey { .. }
+            | Self::ActivateKey { .. }
+            | Self::BeginDeleteKey { .. }
+            | Self::ForgetKey { .. }
+            | Self::StampCell { .. }
+            | Self::PlanCell { .. }
+            | Self::MoveCell { .. }
+            | Self::ClaimBucket { .. }
+            | Self::CommitBucket { .. }
+            | Self::ReleaseBucket { .. }
+            | Self::ReplaceNode { .. }
+            | Self::PlanReplacement { .. }
+            | Self::MoveReplacement { .. }
+            | Self::FinishReplacement { .. }
+            | Self::SetLimits { .. }
+            | Self::LimitsInForce { .. } => V1,
+            Self::RequestCell { .. }
+            | Self::ResumeCell { .. }
+            | Self::AdvanceCell { .. }
+            | Self::CertifyCell { .. }
+            | Self::WaiveCertificate { .. }
+            | Self::DismantleCell { .. }
+            | Self::ForgetCell { .. }
+            | Self::PlaceAccount(_)
+            | Self::SetQuota { .. }
+            | Self::MoveAccount { .. }
+            | Self::SwitchKey { .. }
+            | Self::SettingsInForce { .. }
+            | Self::BeginOperation { .. }
+            | Self::NoteOperation { .. }
+            | Self::CreateToken { .. }
+            | Self::RevokeToken { .. }
+            | Self::BeginIdempotent { .. }
+            | Self::FinishIdempotent { .. } => V2,
+        }
+    }
+
+    /// Its name, for the audit log.
+    pub fn name(&self) -> String {
+        let shown = format!("{self:?}");
+        shown.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default().to_owned()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -128,8 +302,33 @@ pub type Outcome = Result<Done, Refusal>;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Done {
     Ok,
-    AccountPlaced { cell: CellId, epoch: Epoch },
-    Claimed { claim: ClaimId },
+    AccountPlaced {
+        cell: CellId,
+        epoch: Epoch,
+    },
+    Claimed {
+        claim: ClaimId,
+    },
+    // From here on: version 2.
+    /// Work that is watched under this number.
+    Operation {
+        operation: u64,
+    },
+    /// Nobody made this request before.
+    First,
+    /// It was made before: what was answered, or `None` when that is not known.
+    Again {
+        answer: Option<Answered>,
+    },
+}
+
+impl Done {
+    pub(super) fn version(&self) -> u8 {
+        match self {
+            Self::Ok | Self::AccountPlaced { .. } | Self::Claimed { .. } => V1,
+            Self::Operation { .. } | Self::First | Self::Again { .. } => V2,
+        }
+    }
 }
 
 /// Why nothing was done. The text is shown to the caller.
@@ -185,4 +384,70 @@ pub enum Refusal {
     BucketTaken,
     #[error("account {account} holds {buckets} of at most {max} bucket names")]
     TooManyBuckets { account: AccountId, buckets: u64, max: u64 },
+    // From here on: version 2.
+    #[error("cell {cell} has moved on to {state} meanwhile")]
+    CellMoved { cell: CellId, state: String },
+    #[error(
+        "cell {cell} has {accounts} accounts; only a cell without accounts can be drained: delete them (an account is not moved)"
+    )]
+    CellHasAccounts { cell: CellId, accounts: u64 },
+    #[error("cell {cell} is {state}; this can be done to one that is {accepted}")]
+    CellCannot { cell: CellId, state: String, accepted: String },
+    #[error("cell {cell} cannot be opened: {why}")]
+    CellUnvouched { cell: CellId, why: String },
+    #[error("no cell takes this account: {why}")]
+    NoCellFits { why: String },
+    #[error("there is no operation {0}")]
+    NoSuchOperation(u64),
+    #[error("there is a token {0} already; revoke it first, or choose another name")]
+    TokenExists(String),
+    #[error("there is no token {0}")]
+    NoSuchToken(String),
+    #[error("the fleet has {tokens} of at most {max} tokens; revoke one first")]
+    TooManyTokens { tokens: u64, max: u64 },
+    #[error("idempotency key {0} was used for another request; a new request needs a new key")]
+    IdempotencyMismatch(String),
+    #[error("account {account} is {state:?}, from where it cannot become {to:?}")]
+    IllegalAccountMove { account: AccountId, state: AccountState, to: AccountState },
+}
+
+impl Refusal {
+    pub(super) fn version(&self) -> u8 {
+        match self {
+            Self::AccountIdTaken(_)
+            | Self::KeyIdTaken
+            | Self::EmailTaken { .. }
+            | Self::NoRoom
+            | Self::NoSuchAccount(_)
+            | Self::AccountNotActive { .. }
+            | Self::AccountNotDeleting { .. }
+            | Self::AccountNotEmpty { .. }
+            | Self::TooManyKeys { .. }
+            | Self::NoSuchKey { .. }
+            | Self::KeyGone(_)
+            | Self::KeyNotDeleting(_)
+            | Self::NoSuchCell(_)
+            | Self::CellExists { .. }
+            | Self::TooManyCells { .. }
+            | Self::IllegalCellMove { .. }
+            | Self::CellPlanned(_)
+            | Self::CellNotActive { .. }
+            | Self::NoSuchNode { .. }
+            | Self::ReplacementUnderWay { .. }
+            | Self::NoSuchReplacement { .. }
+            | Self::BucketTaken
+            | Self::TooManyBuckets { .. } => V1,
+            Self::CellMoved { .. }
+            | Self::CellHasAccounts { .. }
+            | Self::CellCannot { .. }
+            | Self::CellUnvouched { .. }
+            | Self::NoCellFits { .. }
+            | Self::NoSuchOperation(_)
+            | Self::TokenExists(_)
+            | Self::NoSuchToken(_)
+            | Self::TooManyTokens { .. }
+            | Self::IdempotencyMismatch(_)
+            | Self::IllegalAccountMove { .. } => V2,
+        }
+    }
 }

@@ -4,7 +4,10 @@ use super::{
     command::{Command, Done, Envelope, Outcome, Refusal},
     format,
 };
-use crate::limits::DIRECTORY_DEADLINE;
+use crate::{
+    caller,
+    limits::{DIRECTORY_DEADLINE, POLL_PAUSE},
+};
 use bulkhead_replica::{ProposeError, Replica, StoreError, View};
 use bulkhead_service::Env;
 use std::sync::Arc;
@@ -40,13 +43,18 @@ impl Directory {
         Self { replica, env, changed: Arc::default() }
     }
 
-    /// Has a command applied and returns what it did.
+    /// Has a command applied in the name of whoever calls, and returns what it did.
     ///
     /// # Errors
     /// [`DirectoryError`] tells apart a refusal, certainly nothing, and an unknown outcome.
     pub async fn propose(&self, command: Command) -> Result<Done, DirectoryError> {
-        let envelope = format::encode(&Envelope { time: self.env.clock.wall(), command });
         let deadline = self.env.clock.now() + DIRECTORY_DEADLINE;
+        // A new group, or one whose last member was just upgraded, agrees within a second on what all of it reads.
+        while self.replica.version() < command.version() && self.env.clock.now() < deadline {
+            tokio::time::sleep(POLL_PAUSE).await;
+        }
+        let who = (self.replica.version() >= format::V2).then(caller::name);
+        let envelope = format::encode(&Envelope { time: self.env.clock.wall(), command, who });
         let outcome = match self.replica.propose(envelope.into(), deadline).await {
             Ok(outcome) => outcome,
             Err(ProposeError::NotExecuted(why)) => return Err(DirectoryError::Unavailable(why)),
@@ -54,7 +62,7 @@ impl Directory {
             Err(error @ ProposeError::TooLarge { .. }) => return Err(DirectoryError::Unavailable(error.to_string())),
         };
         self.changed.notify_waiters();
-        format::decode::<Outcome>("outcome", &outcome)?.map_err(DirectoryError::Refused)
+        format::decode::<Outcome>(&outcome)?.map_err(DirectoryError::Refused)
     }
 
     /// A state that includes everything acknowledged before.
@@ -69,6 +77,14 @@ impl Directory {
     /// The state as this node has it, possibly behind.
     pub fn local_view(&self) -> View {
         self.replica.local_view()
+    }
+
+    /// What this node has of a cell, possibly behind.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn local_cell(&self, cell: &bulkhead_model::CellId) -> Result<Option<super::record::Cell>, DirectoryError> {
+        Ok(super::read::cell(&self.replica.local_view(), cell)?)
     }
 
     /// The replica, for its status.

@@ -15,16 +15,47 @@ pub const BUCKETS: Family = family(3, "buckets");
 pub const CELLS: Family = family(4, "cells");
 /// Routing version (8 bytes, big-endian) → routing change; the last [`crate::limits::CHANGES_KEPT`] of them.
 pub const CHANGES: Family = family(5, "changes");
-/// [`META_KEY`] → [`super::record::Meta`].
+/// [`META_KEY`] → [`super::record::Meta`], [`COUNTERS_KEY`] → [`super::record::Counters`].
 pub const META: Family = family(6, "meta");
 /// What a reconciler has to look after ([`Unsettled`]) → nothing. A thing is in it exactly while it is unsettled.
 pub const UNSETTLED: Family = family(7, "unsettled");
 
-/// All of them, each at its index.
-pub const FAMILIES: &[Family] = &[ACCOUNTS, EMAILS, KEYS, BUCKETS, CELLS, CHANGES, META, UNSETTLED];
+/// Cell id → [`super::record::CertificateRecord`].
+pub const CERTIFICATES: Family = family(8, "certificates");
+/// A group of accounts that stay apart, 0, cell id → nothing: the group has an account in that cell.
+pub const APART: Family = family(9, "apart");
+/// Number (8 bytes, big-endian) → [`super::record::OperationRecord`].
+pub const OPERATIONS: Family = family(10, "operations");
+/// Number (8 bytes, big-endian) → [`super::record::AuditRecord`]; the last [`crate::limits::AUDIT_KEPT`] of them.
+pub const AUDIT: Family = family(11, "audit");
+/// Name → [`super::record::TokenRecord`].
+pub const TOKENS: Family = family(12, "tokens");
+/// `k` and an idempotency key → [`super::record::Idempotent`]; `n` and a number (8 bytes, big-endian) → the key that was the
+/// so-manieth to be remembered. The last [`crate::limits::IDEMPOTENT_KEPT`] of them.
+pub const IDEMPOTENT: Family = family(13, "idempotent");
 
-/// The one key of [`META`].
+/// All of them, each at its index.
+pub const FAMILIES: &[Family] = &[
+    ACCOUNTS,
+    EMAILS,
+    KEYS,
+    BUCKETS,
+    CELLS,
+    CHANGES,
+    META,
+    UNSETTLED,
+    CERTIFICATES,
+    APART,
+    OPERATIONS,
+    AUDIT,
+    TOKENS,
+    IDEMPOTENT,
+];
+
+/// Where [`META`] holds [`super::record::Meta`].
 pub const META_KEY: &[u8] = b"meta";
+/// Where [`META`] holds [`super::record::Counters`].
+pub const COUNTERS_KEY: &[u8] = b"counters";
 
 const fn family(index: u8, name: &'static str) -> Family {
     Family { index, name, large_values: false }
@@ -50,6 +81,26 @@ pub fn change(version: u64) -> Vec<u8> {
     version.to_be_bytes().to_vec()
 }
 
+/// Key of whatever is numbered.
+pub fn number(number: u64) -> Vec<u8> {
+    number.to_be_bytes().to_vec()
+}
+
+/// Key of a request that is carried out once.
+pub fn idempotent(key: &str) -> Vec<u8> {
+    [b"k", key.as_bytes()].concat()
+}
+
+/// Key of the note which request was remembered when.
+pub fn idempotent_number(number: u64) -> Vec<u8> {
+    [b"n".as_slice(), &number.to_be_bytes()].concat()
+}
+
+/// Key of the mark that a group of accounts that stay apart has one in a cell.
+pub fn apart(group: &str, cell: &CellId) -> Vec<u8> {
+    [group.as_bytes(), &[0], cell.as_str().as_bytes()].concat()
+}
+
 /// Something between two settled states.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unsettled {
@@ -61,6 +112,8 @@ pub enum Unsettled {
     Bucket(String),
     /// Its limits were changed and the cell has not confirmed them.
     Limits(AccountId),
+    /// Its quota, suspension or a key of it was changed and the cell has not confirmed that.
+    Settings(AccountId),
 }
 
 impl Unsettled {
@@ -71,6 +124,7 @@ impl Unsettled {
             Self::Key(key) => format!("k{key}").into(),
             Self::Bucket(bucket) => format!("b{bucket}").into(),
             Self::Limits(account) => format!("l{account}").into(),
+            Self::Settings(account) => format!("s{account}").into(),
         }
     }
 
@@ -83,6 +137,7 @@ impl Unsettled {
             "k" => id.parse().ok().map(Self::Key),
             "b" => Some(Self::Bucket(id.into())),
             "l" => id.parse().ok().map(Self::Limits),
+            "s" => id.parse().ok().map(Self::Settings),
             _ => None,
         }
     }
@@ -108,6 +163,7 @@ mod tests {
             Unsettled::Key(key),
             Unsettled::Bucket("abc".into()),
             Unsettled::Limits(account),
+            Unsettled::Settings(account),
         ];
         for thing in things {
             assert_eq!(Unsettled::decode(&thing.encode()), Some(thing));

@@ -1,15 +1,18 @@
 //! Typed reads of the directory, on any [`Reader`].
 
 use super::{
-    format, keys,
-    record::{Account, Bucket, Cell, Key, Meta},
+    format::{self, Stored},
+    keys,
+    record::{
+        Account, AuditRecord, Bucket, Cell, CertificateRecord, Counters, Idempotent, Key, Meta, OperationRecord,
+        TokenRecord,
+    },
 };
 use bulkhead_model::{AccessKeyId, AccountId, CellId, routing};
 use bulkhead_replica::{Family, Reader, StoreError};
-use serde::de::DeserializeOwned;
 
-fn get<T: DeserializeOwned>(view: &dyn Reader, family: Family, key: &[u8]) -> Result<Option<T>, StoreError> {
-    view.get(family, key)?.map(|bytes| format::decode(family.name, &bytes)).transpose()
+fn get<T: Stored>(view: &dyn Reader, family: Family, key: &[u8]) -> Result<Option<T>, StoreError> {
+    view.get(family, key)?.map(|bytes| format::decode(&bytes)).transpose()
 }
 
 /// Entries of a family from `from` on, at most `max`, each through `read`.
@@ -64,7 +67,7 @@ pub fn account(view: &dyn Reader, id: AccountId) -> Result<Option<Account>, Stor
 
 /// All accounts, in the order of their ids.
 pub fn accounts(view: &dyn Reader) -> Result<Vec<(AccountId, Account)>, StoreError> {
-    scan(view, keys::ACCOUNTS, &[], usize::MAX, |key, value| Ok((account_key(key)?, format::decode("account", value)?)))
+    scan(view, keys::ACCOUNTS, &[], usize::MAX, |key, value| Ok((account_key(key)?, format::decode(value)?)))
 }
 
 /// The account that has an email address, given in its unique form.
@@ -79,9 +82,7 @@ pub fn key(view: &dyn Reader, id: &AccessKeyId) -> Result<Option<Key>, StoreErro
 
 /// All access keys.
 pub fn all_keys(view: &dyn Reader) -> Result<Vec<(AccessKeyId, Key)>, StoreError> {
-    scan(view, keys::KEYS, &[], usize::MAX, |key, value| {
-        Ok((text_id("access key", key)?, format::decode("key", value)?))
-    })
+    scan(view, keys::KEYS, &[], usize::MAX, |key, value| Ok((text_id("access key", key)?, format::decode(value)?)))
 }
 
 /// A bucket name.
@@ -91,9 +92,7 @@ pub fn bucket(view: &dyn Reader, name: &str) -> Result<Option<Bucket>, StoreErro
 
 /// All bucket names.
 pub fn buckets(view: &dyn Reader) -> Result<Vec<(String, Bucket)>, StoreError> {
-    scan(view, keys::BUCKETS, &[], usize::MAX, |key, value| {
-        Ok((text_id("bucket", key)?, format::decode("bucket", value)?))
-    })
+    scan(view, keys::BUCKETS, &[], usize::MAX, |key, value| Ok((text_id("bucket", key)?, format::decode(value)?)))
 }
 
 /// A cell.
@@ -103,7 +102,7 @@ pub fn cell(view: &dyn Reader, id: &CellId) -> Result<Option<Cell>, StoreError> 
 
 /// All cells, in the order of their names.
 pub fn cells(view: &dyn Reader) -> Result<Vec<(CellId, Cell)>, StoreError> {
-    scan(view, keys::CELLS, &[], usize::MAX, |key, value| Ok((text_id("cell", key)?, format::decode("cell", value)?)))
+    scan(view, keys::CELLS, &[], usize::MAX, |key, value| Ok((text_id("cell", key)?, format::decode(value)?)))
 }
 
 /// Up to `max` things that are between two settled states, of all kinds, starting with the smallest key after `after`.
@@ -119,8 +118,63 @@ pub fn unsettled(view: &dyn Reader, after: &[u8], max: usize) -> Result<Vec<keys
 pub fn changes(view: &dyn Reader, version: u64, max: usize) -> Result<Option<Vec<routing::Versioned>>, StoreError> {
     let next = version.saturating_add(1);
     let found = scan(view, keys::CHANGES, &keys::change(next), max, |key, value| {
-        Ok(routing::Versioned { version: big_endian("change", key)?, change: format::decode("change", value)? })
+        Ok(routing::Versioned { version: big_endian("change", key)?, change: format::decode(value)? })
     })?;
     let reaches_back = found.first().is_none_or(|first| first.version == next);
     Ok(reaches_back.then_some(found))
+}
+
+/// The counters of version 2; all zero before there are any.
+pub fn counters(view: &dyn Reader) -> Result<Counters, StoreError> {
+    Ok(get(view, keys::META, keys::COUNTERS_KEY)?.unwrap_or_default())
+}
+
+/// A cell's certificate as it was signed.
+pub fn certificate(view: &dyn Reader, cell: &CellId) -> Result<Option<CertificateRecord>, StoreError> {
+    get(view, keys::CERTIFICATES, &keys::cell(cell))
+}
+
+/// Whether a group of accounts that stay apart has one in a cell.
+pub fn is_apart(view: &dyn Reader, group: &str, cell: &CellId) -> Result<bool, StoreError> {
+    Ok(get::<()>(view, keys::APART, &keys::apart(group, cell))?.is_some())
+}
+
+/// An operation.
+pub fn operation(view: &dyn Reader, number: u64) -> Result<Option<OperationRecord>, StoreError> {
+    get(view, keys::OPERATIONS, &keys::number(number))
+}
+
+/// The last `max` operations, oldest first.
+pub fn operations(view: &dyn Reader, max: usize) -> Result<Vec<(u64, OperationRecord)>, StoreError> {
+    let from = counters(view)?.last_operation.saturating_sub(max as u64) + 1;
+    scan(view, keys::OPERATIONS, &keys::number(from), max, |key, value| {
+        Ok((big_endian("operation key", key)?, format::decode(value)?))
+    })
+}
+
+/// Up to `max` entries of the audit log after `after`, oldest first.
+pub fn audit(view: &dyn Reader, after: u64, max: usize) -> Result<Vec<(u64, AuditRecord)>, StoreError> {
+    scan(view, keys::AUDIT, &keys::number(after.saturating_add(1)), max, |key, value| {
+        Ok((big_endian("audit key", key)?, format::decode(value)?))
+    })
+}
+
+/// A token of the API.
+pub fn token(view: &dyn Reader, name: &str) -> Result<Option<TokenRecord>, StoreError> {
+    get(view, keys::TOKENS, name.as_bytes())
+}
+
+/// All tokens of the API, in the order of their names.
+pub fn tokens(view: &dyn Reader) -> Result<Vec<(String, TokenRecord)>, StoreError> {
+    scan(view, keys::TOKENS, &[], usize::MAX, |key, value| Ok((text_id("token", key)?, format::decode(value)?)))
+}
+
+/// What is known of a request by its key.
+pub fn idempotent(view: &dyn Reader, key: &str) -> Result<Option<Idempotent>, StoreError> {
+    get(view, keys::IDEMPOTENT, &keys::idempotent(key))
+}
+
+/// The key of the request that was the `number`th to be remembered, if it is still.
+pub fn idempotent_number(view: &dyn Reader, number: u64) -> Result<Option<String>, StoreError> {
+    get(view, keys::IDEMPOTENT, &keys::idempotent_number(number))
 }

@@ -3,6 +3,9 @@
 //! An account's own figures are optional, each by itself: what is not set is the cell's default, out of its blueprint. The bounds
 //! keep a typing error from locking an account out or from setting it free. Knows nothing of how limits are enforced.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -89,7 +92,7 @@ impl fmt::Display for Limit {
 }
 
 /// What was set for one account. `None` is the default of its cell.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccountLimits {
     /// Reads of objects and settings, per second.
@@ -161,7 +164,7 @@ impl AccountLimits {
 }
 
 /// What holds for an account: all figures. In a blueprint, the defaults of a cell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     pub read_requests: u64,

@@ -1,5 +1,8 @@
 //! Identifiers. Each is a newtype that cannot be built from a string it would not print itself.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest, Sha256};
 use std::{fmt, str::FromStr};
@@ -150,7 +153,7 @@ text_id!(
 macro_rules! number_id {
     ($($(#[$doc:meta])* $name:ident, $what:literal;)+) => {$(
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
         pub struct $name(pub u64);
 
@@ -200,6 +203,27 @@ impl FromStr for RequestId {
 }
 
 serde_as_text!(AccountId, CellId, Az, AccessKeyId, RequestId);
+
+/// The schema of an identifier that is written as text.
+macro_rules! schema_as_text {
+    ($($id:ident: $pattern:literal),+ $(,)?) => {$(
+        impl JsonSchema for $id {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($id).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "pattern": $pattern })
+            }
+        }
+    )+};
+}
+
+schema_as_text!(
+    AccountId: "^[1-9][0-9]{11}$",
+    CellId: "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$",
+    Az: "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$",
+    AccessKeyId: "^[A-Z0-9]{20}$",
+);
 
 #[cfg(test)]
 mod tests {

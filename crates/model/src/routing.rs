@@ -6,6 +6,8 @@
 //! A table of a million accounts is copied for each publication: copies share what they have in common ([`packed`]). As JSON it is
 //! for people and for what is small; routers fetch and save it as [`binary`].
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 pub mod binary;
 mod entry;
 pub mod packed;
@@ -14,18 +16,19 @@ pub use entry::Malformed;
 
 use crate::{AccessKeyId, AccountId, Az, CellId, Epoch, NodeId};
 use packed::{Edits, Packed};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 /// Where an account is served. `epoch` grows with every move, so that a cell can tell a stale router.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Home {
     pub cell: CellId,
     pub epoch: Epoch,
 }
 
 /// One node of a cell, as a router sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeRoute {
     pub node: NodeId,
     pub az: Az,
@@ -34,7 +37,7 @@ pub struct NodeRoute {
 }
 
 /// One change of the table. Idempotent: applying it twice is applying it once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Change {
     Cell { cell: CellId, nodes: Vec<NodeRoute> },
@@ -48,14 +51,14 @@ pub enum Change {
 }
 
 /// A change and the version of the table that includes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Versioned {
     pub version: u64,
     pub change: Change,
 }
 
 /// The whole table at one version.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoutingTable {
     /// Counts changes; 0 is the empty table.
     pub version: u64,

@@ -1,6 +1,6 @@
 //! Named points at which a process aborts, so that a crash test can hit the moments that matter.
 //!
-//! Always compiled, inert unless armed: passing a point then reads one atomic. Armed by the environment, and only in a cell
+//! Always compiled, inert unless armed: passing a point then reads one atomic. Armed by the environment, and only in a process
 //! that is a test itself: elsewhere the variable keeps the process from starting, since a forgotten one would kill a node.
 
 use std::sync::{
@@ -38,12 +38,18 @@ pub enum FailPoint {
     GenerationSwitched,
     /// A request that says so of itself is about to be executed.
     PoisonRequest,
+    /// A step of a cell's life was taken and is not written down.
+    CellStepTaken,
+    /// It is written down and the next is not taken.
+    CellStepRecorded,
 }
 
 /// Why a process does not start.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FailPointError {
-    #[error("{VARIABLE} is set, but only nodes of the dev blueprint may be made to fail; unset it")]
+    #[error(
+        "{VARIABLE} is set, but only nodes of the dev blueprint, and a control plane on the loopback interface, may be made to fail; unset it"
+    )]
     NotHere,
     #[error("{VARIABLE} is {found:?}, but must be NAME:COUNT with a count of at least 1; names: {known}")]
     Malformed { found: String, known: String },
@@ -56,7 +62,7 @@ struct Armed {
 }
 
 impl FailPoint {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::LogAppended,
         Self::LogSynced,
         Self::LogPurged,
@@ -68,6 +74,8 @@ impl FailPoint {
         Self::GenerationLinked,
         Self::GenerationSwitched,
         Self::PoisonRequest,
+        Self::CellStepTaken,
+        Self::CellStepRecorded,
     ];
 
     /// What the variable calls it.
@@ -84,6 +92,8 @@ impl FailPoint {
             Self::GenerationLinked => "generation-linked",
             Self::GenerationSwitched => "generation-switched",
             Self::PoisonRequest => "poison-request",
+            Self::CellStepTaken => "cell-step-taken",
+            Self::CellStepRecorded => "cell-step-recorded",
         }
     }
 

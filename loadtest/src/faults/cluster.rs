@@ -230,7 +230,11 @@ impl Cluster {
         }
     }
 
-    async fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
+    /// Any command of `bulkhead` on this cluster; answers what it printed.
+    ///
+    /// # Errors
+    /// When the command fails: what it said is in the error.
+    pub async fn command(&self, arguments: &[&str]) -> anyhow::Result<String> {
         self.command_with(arguments, &[]).await
     }
 

@@ -40,6 +40,8 @@ pub struct Ground {
     pub capacity: Option<Maxima>,
     /// Every node has a disk of its own of so many bytes, mounted by root.
     pub disk_bytes: Option<u64>,
+    /// The next cell is stamped when so many hundredths of a cell are left.
+    pub floor_percent: u64,
 }
 
 /// What a cell takes at most.
@@ -117,7 +119,16 @@ impl PrivateCluster {
         let blueprints = private.blueprints(&ground)?;
         let port = free_ports()?.to_string();
         let up = tokio::process::Command::new(&private.program)
-            .args(["dev", "up", "--port", &port, "--data"])
+            .args([
+                "dev",
+                "up",
+                "--uncertified",
+                "--floor",
+                &ground.floor_percent.to_string(),
+                "--port",
+                &port,
+                "--data",
+            ])
             .arg(private.data())
             .arg("--blueprints")
             .arg(blueprints)

@@ -1,5 +1,6 @@
 //! The whole service: real processes, real clients, real faults.
 
+mod cells;
 mod certify;
 mod clients;
 mod faults;
@@ -18,5 +19,6 @@ fn main() -> ExitCode {
         Group { name: "faults", cases: faults::CASES },
         Group { name: "limits", cases: limits::CASES },
         Group { name: "poison", cases: limits::POISON_CASES },
+        Group { name: "cells", cases: cells::CASES },
     ])
 }

@@ -53,11 +53,12 @@ variable "operator_cidrs" {
 }
 
 variable "secrets" {
-  description = "ARNs in Secrets Manager of the control plane's tokens."
+  description = "ARNs in Secrets Manager of the control plane's tokens, and of the key that signs certificates."
   type = object({
     admin_token   = string
     machine_token = string
     peer_token    = string
+    certify_key   = string
   })
 }
 

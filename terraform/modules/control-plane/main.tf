@@ -22,6 +22,7 @@ module "machine" {
     "admin.token"   = var.secrets.admin_token
     "machine.token" = var.secrets.machine_token
     "peer.token"    = var.secrets.peer_token
+    "certify.key"   = var.secrets.certify_key
   }
   rights = var.stamp_role_arn == null ? [] : [{
     Sid      = "Stamp"

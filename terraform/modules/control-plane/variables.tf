@@ -15,11 +15,12 @@ variable "blueprint_files" {
 }
 
 variable "secrets" {
-  description = "ARNs in Secrets Manager: the admin token, the token of routers and cells, the token of its own nodes."
+  description = "ARNs in Secrets Manager: the admin token, the token of routers and cells, the token of its own nodes, and the seed that certificates are signed with."
   type = object({
     admin_token   = string
     machine_token = string
     peer_token    = string
+    certify_key   = string
   })
 }
 

@@ -7,7 +7,7 @@ use crate::{
         bookkeeping::AccountTotals,
         command::{CapacityDimension, Done, Refusal},
         keys::{self, within},
-        record::{Account, Credential, LimitsRecord},
+        record::{Account, Credential, LimitsRecord, Settings},
     },
 };
 use bulkhead_model::{AccessKeyId, AccountId};
@@ -43,6 +43,17 @@ pub(super) fn put_limits(draft: &mut Draft<'_>, account: AccountId, limits: &Lim
     Ok(Done::Ok)
 }
 
+/// Says what an account may hold, and who of it is refused. What it holds beyond that stays.
+pub(super) fn put_settings(draft: &mut Draft<'_>, account: AccountId, settings: &Settings) -> Decision {
+    draft.get(&keys::accounts::record(account))?.ok_or(Refusal::NoSuchAccount)?;
+    let row = keys::accounts::settings(account);
+    let known = draft.get(&row)?.map_or(0, |known| known.version);
+    if settings.version > known {
+        draft.put(row, settings);
+    }
+    Ok(Done::Ok)
+}
+
 /// Deletes an account that has no buckets, with its access keys. One that is gone already is no error.
 pub(super) fn delete(draft: &mut Draft<'_>, account: AccountId) -> Decision {
     let Some(totals) = draft.get(&keys::accounts::totals(account))? else { return Ok(Done::Ok) };
@@ -61,6 +72,7 @@ pub(super) fn delete(draft: &mut Draft<'_>, account: AccountId) -> Decision {
     draft.delete(keys::accounts::record(account));
     draft.delete(keys::accounts::totals(account));
     draft.delete(keys::accounts::limits(account));
+    draft.delete(keys::accounts::settings(account));
     draft.cell.accounts = draft.cell.accounts.saturating_sub(1);
     Ok(Done::Ok)
 }

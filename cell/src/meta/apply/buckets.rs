@@ -30,8 +30,10 @@ pub(super) fn create(
     if !fence::admits(fence, claim) {
         return Err(Refusal::ClaimFenced.into());
     }
-    if totals.buckets >= BUCKETS_PER_ACCOUNT_MAX {
-        return Err(Refusal::TooManyBuckets { used: totals.buckets, max: BUCKETS_PER_ACCOUNT_MAX }.into());
+    let quota = draft.get(&keys::accounts::settings(owner))?.and_then(|settings| settings.buckets);
+    let max = quota.unwrap_or(BUCKETS_PER_ACCOUNT_MAX).min(BUCKETS_PER_ACCOUNT_MAX);
+    if totals.buckets >= max {
+        return Err(Refusal::TooManyBuckets { used: totals.buckets, max }.into());
     }
     draft.cell.last_bucket += 1;
     let id = BucketId(draft.cell.last_bucket);

@@ -112,6 +112,7 @@ fn decide(
         Command::PutAccount { account, record } => accounts::put(draft, account, &record),
         Command::DeleteAccount { account } => accounts::delete(draft, account),
         Command::PutLimits { account, limits } => accounts::put_limits(draft, account, &limits),
+        Command::PutSettings { account, settings } => accounts::put_settings(draft, account, &settings),
         Command::PutCredential { key, credential } => accounts::put_credential(draft, &key, &credential),
         Command::DeleteCredential { key, account } => accounts::delete_credential(draft, &key, account),
         Command::OpenEpoch { node } => epochs::open(draft, node),

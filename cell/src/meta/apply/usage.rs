@@ -9,6 +9,7 @@ use crate::meta::{
     keys,
     record::{BucketId, Usage},
 };
+use bulkhead_model::AccountId;
 
 /// What a command adds and removes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub(super) fn charge(draft: &mut Draft<'_>, bucket: BucketId, state: &BucketStat
     draft.put(keys::buckets::state(bucket), &bucket_after);
     let row = keys::accounts::totals(state.owner);
     let mut totals = draft.get(&row)?.ok_or(Refusal::NoSuchAccount)?;
+    within_quota(draft, state.owner, totals.usage, change.settle(totals.usage))?;
     totals.usage = change.settle(totals.usage);
     totals.uploads = change.settle_uploads(totals.uploads);
     draft.put(row, &totals);
@@ -76,6 +78,23 @@ pub(super) fn set_ballast(draft: &mut Draft<'_>, ballast: Usage) -> Decision {
         draft.put(row, &ballast);
     }
     Ok(Done::Ok)
+}
+
+/// Refuses what lets an account grow beyond what it may hold.
+fn within_quota(draft: &Draft<'_>, account: AccountId, used: Usage, after: Usage) -> Decision<()> {
+    if after.bytes <= used.bytes && after.objects <= used.objects {
+        return Ok(());
+    }
+    let Some(quota) = draft.get(&keys::accounts::settings(account))? else { return Ok(()) };
+    for (what, used, after, max) in [
+        (CapacityDimension::Bytes, used.bytes, after.bytes, quota.bytes),
+        (CapacityDimension::Objects, used.objects, after.objects, quota.objects),
+    ] {
+        if let Some(max) = max.filter(|max| after > used && after > *max) {
+            return Err(Refusal::AccountFull { what, used, max }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Takes a bucket and everything in it out of its account's and the cell's totals.

@@ -2,6 +2,7 @@
 //!
 //! Processes outlive whoever started them; a run file for each is how they are found again. Nothing here is remembered in memory.
 
+pub mod certifier;
 pub mod files;
 pub mod plan;
 pub mod process;
@@ -71,13 +72,25 @@ pub struct Local {
     processes: Processes,
     surroundings: files::Surroundings,
     blueprints: PathBuf,
+    /// Holds the seed of the key that certificates are signed with.
+    certification_key: PathBuf,
 }
 
 impl Local {
     /// `surroundings` is what every node of every cell is told.
-    pub fn new(config: LocalConfig, surroundings: files::Surroundings, blueprints: PathBuf) -> Self {
+    pub fn new(
+        config: LocalConfig,
+        surroundings: files::Surroundings,
+        blueprints: PathBuf,
+        certification_key: PathBuf,
+    ) -> Self {
         let processes = Processes::new(config.run.clone());
-        Self { config, processes, surroundings, blueprints }
+        Self { config, processes, surroundings, blueprints, certification_key }
+    }
+
+    /// Where cells are when nothing else is said.
+    pub fn region(&self) -> &str {
+        &self.config.region
     }
 
     /// The cells' own admin tokens.
@@ -102,6 +115,14 @@ impl Local {
         Err(ProvisionError::BlueprintChanged { cell: cell.clone(), blueprint, found, expected: hash.into() })
     }
 
+    /// A blueprint as it is now, for a new cell.
+    ///
+    /// # Errors
+    /// When there is none of that name, or it is not valid.
+    pub fn fresh_blueprint(&self, name: &str) -> Result<Blueprint, ProvisionError> {
+        Ok(Blueprint::parse(&read(&self.blueprints.join(format!("{name}.toml")))?)?)
+    }
+
     /// Addresses for a cell's nodes, on free ports outside `taken`.
     ///
     /// # Errors
@@ -117,7 +138,7 @@ impl Local {
     /// When a file cannot be written.
     pub fn prepare(&self, id: &CellId, cell: &Cell) -> Result<(), ProvisionError> {
         let blueprint = self.blueprint(id, &cell.blueprint, &cell.blueprint_hash)?;
-        files::write_cell(&self.config, &self.surroundings, id, &blueprint, &cell.nodes)
+        files::write_cell(&self.in_region_of(cell), &self.surroundings, id, &blueprint, &cell.nodes)
     }
 
     /// Addresses and files for a node that takes the place of `old`, in its AZ.
@@ -135,7 +156,13 @@ impl Local {
     /// When a file cannot be written.
     pub fn prepare_one(&self, id: &CellId, cell: &Cell, node: &CellNode) -> Result<(), ProvisionError> {
         let blueprint = self.blueprint(id, &cell.blueprint, &cell.blueprint_hash)?;
-        files::write_cell(&self.config, &self.surroundings, id, &blueprint, std::slice::from_ref(node))
+        files::write_cell(&self.in_region_of(cell), &self.surroundings, id, &blueprint, std::slice::from_ref(node))
+    }
+
+    /// A cell of version 1 knows no region of its own.
+    fn in_region_of(&self, cell: &Cell) -> LocalConfig {
+        let region = if cell.more.region.is_empty() { &self.config.region } else { &cell.more.region };
+        LocalConfig { region: region.clone(), ..self.config.clone() }
     }
 
     /// Ends a node that is replaced and sees to it that nobody starts it again. Its directory stays, for an operator to delete.

@@ -16,6 +16,8 @@ pub enum Role {
     ControlPlane,
     Router,
     Cell,
+    /// A load test that certifies a cell.
+    Certification,
 }
 
 /// A process that was started, whether or not it still runs.

@@ -26,10 +26,10 @@ pub fn create(set: &mut ChangeSet<'_>, id: AccountId, key: AccessKeyId) -> Resul
     if read::key(set.view, &key)?.is_some() {
         return Ok(Err(Refusal::KeyIdTaken));
     }
-    set.put_key(&key, &Key { account: id, state: KeyState::Creating, created: set.time() });
+    set.put_key(&key, &Key { account: id, state: KeyState::Creating, created: set.time(), disabled: false })?;
     set.unsettled(&Unsettled::Key(key.clone()));
     account.keys.push(key);
-    set.put_account(id, &account);
+    set.put_account(id, &account)?;
     Ok(Ok(Done::Ok))
 }
 
@@ -44,7 +44,7 @@ pub fn activate(set: &mut ChangeSet<'_>, key: AccessKeyId) -> Result<Outcome, St
     if let Some(state) = account_state(set, record.account)?.filter(|&state| state != AccountState::Active) {
         return Ok(Err(Refusal::AccountNotActive { account: record.account, state }));
     }
-    set.put_key(&key, &Key { state: KeyState::Active, ..record.clone() });
+    set.put_key(&key, &Key { state: KeyState::Active, ..record.clone() })?;
     set.settled(&Unsettled::Key(key.clone()));
     set.publish(&Change::Key { key, account: record.account });
     Ok(Ok(Done::Ok))
@@ -61,7 +61,7 @@ pub fn begin_delete(set: &mut ChangeSet<'_>, id: AccountId, key: AccessKeyId) ->
     if record.state == KeyState::Active && account_state(set, id)? == Some(AccountState::Active) {
         set.publish(&Change::KeyGone { key: key.clone() });
     }
-    set.put_key(&key, &Key { state: KeyState::Deleting, ..record });
+    set.put_key(&key, &Key { state: KeyState::Deleting, ..record })?;
     set.unsettled(&Unsettled::Key(key));
     Ok(Ok(Done::Ok))
 }
@@ -74,9 +74,9 @@ pub fn forget(set: &mut ChangeSet<'_>, key: AccessKeyId) -> Result<Outcome, Stor
     }
     if let Some(mut account) = read::account(set.view, record.account)? {
         account.keys.retain(|held| *held != key);
-        set.put_account(record.account, &account);
+        set.put_account(record.account, &account)?;
     }
-    set.delete_key(&key);
+    set.delete_key(&key)?;
     set.settled(&Unsettled::Key(key));
     Ok(Ok(Done::Ok))
 }

@@ -35,7 +35,7 @@ pub fn claim(set: &mut ChangeSet<'_>, name: String, id: AccountId) -> Result<Out
             set.unsettled(&Unsettled::Bucket(name.clone()));
             set.publish(&Change::Bucket { bucket: name, account: id });
             account.buckets += 1;
-            set.put_account(id, &account);
+            set.count_buckets(id, &account);
             set.meta.buckets += 1;
             Ok(Ok(Done::Claimed { claim }))
         }
@@ -59,7 +59,7 @@ pub fn release(set: &mut ChangeSet<'_>, name: String, claim: ClaimId) -> Result<
     set.settled(&Unsettled::Bucket(name.clone()));
     if let Some(mut account) = read::account(set.view, bucket.account)? {
         account.buckets = account.buckets.saturating_sub(1);
-        set.put_account(bucket.account, &account);
+        set.count_buckets(bucket.account, &account);
     }
     set.publish(&Change::BucketGone { bucket: name });
     set.meta.buckets = set.meta.buckets.saturating_sub(1);

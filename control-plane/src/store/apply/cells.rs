@@ -1,4 +1,6 @@
 //! Cells: recorded before anything is provisioned, known to routers once active.
+//!
+//! `stamp` and `change_state` are commands of version 1 and go on to mean what they meant; [`super::life`] came after them.
 
 use super::change_set::ChangeSet;
 use crate::{
@@ -7,12 +9,12 @@ use crate::{
     store::{
         command::{Done, Outcome, Refusal},
         read,
-        record::Cell,
+        record::{Cell, MoreOfCell},
     },
 };
 use bulkhead_model::{
     CellId, NodeId,
-    api::control_plane::{CellNode, CellState},
+    api::control_plane::{CellNode, CellState, OperationState},
     routing::{Change, NodeRoute},
 };
 use bulkhead_replica::StoreError;
@@ -30,10 +32,10 @@ pub fn stamp(
             let (blueprint, blueprint_hash) = (cell.blueprint, cell.blueprint_hash);
             return Ok(Err(Refusal::CellExists { cell: id, blueprint, blueprint_hash }));
         }
-        if cell::may_become(&cell.state, &CellState::Provisioning) {
+        if cell::v1::may_become(&cell.state, &CellState::Provisioning) {
             cell.state = CellState::Provisioning;
             cell.since = set.time();
-            set.put_cell(&id, &cell);
+            set.put_cell(&id, &cell)?;
         }
         return Ok(Ok(Done::Ok));
     }
@@ -52,8 +54,9 @@ pub fn stamp(
         replacement: None,
         created,
         since,
+        more: MoreOfCell::default(),
     };
-    set.put_cell(&id, &cell);
+    set.put_cell(&id, &cell)?;
     set.meta.cells += 1;
     Ok(Ok(Done::Ok))
 }
@@ -69,7 +72,10 @@ pub fn plan(set: &mut ChangeSet<'_>, id: CellId, nodes: Vec<CellNode>) -> Result
     }
     cell.last_node = nodes.iter().map(|node| node.node).max().unwrap_or(cell.last_node);
     cell.nodes = nodes;
-    set.put_cell(&id, &cell);
+    set.put_cell(&id, &cell)?;
+    let planned =
+        cell.nodes.iter().map(|node| format!("node {} in {}", node.node, node.az)).collect::<Vec<_>>().join(", ");
+    set.note_operation(cell.more.operation, Some(format!("addresses planned: {planned}")), OperationState::Running)?;
     Ok(Ok(Done::Ok))
 }
 
@@ -79,13 +85,13 @@ pub fn change_state(set: &mut ChangeSet<'_>, id: CellId, to: CellState) -> Resul
     if cell.state == to {
         return Ok(Ok(Done::Ok));
     }
-    if !cell::may_become(&cell.state, &to) {
+    if !cell::v1::may_become(&cell.state, &to) {
         let (from, to) = (cell::name(&cell.state).into(), cell::name(&to).into());
         return Ok(Err(Refusal::IllegalCellMove { cell: id, from, to }));
     }
     cell.state = to;
     cell.since = set.time();
-    set.put_cell(&id, &cell);
+    set.put_cell(&id, &cell)?;
     if cell.state == CellState::Active {
         publish(set, id, cell.nodes);
     }

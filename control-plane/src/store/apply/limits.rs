@@ -1,6 +1,6 @@
 //! What accounts may ask for: set here first, then by the reconciler in the account's cell.
 
-use super::change_set::ChangeSet;
+use super::{change_set::ChangeSet, placement};
 use crate::store::{
     command::{Done, Outcome, Refusal},
     keys::Unsettled,
@@ -18,7 +18,8 @@ pub fn set(set: &mut ChangeSet<'_>, id: AccountId, limits: AccountLimits) -> Res
     if record.limits != limits {
         record.limits = limits;
         record.limits_version += 1;
-        set.put_account(id, &record);
+        placement::reserve(set, &mut record)?;
+        set.put_account(id, &record)?;
         set.unsettled(&Unsettled::Limits(id));
     }
     Ok(Ok(Done::Ok))
@@ -33,7 +34,7 @@ pub fn in_force(set: &mut ChangeSet<'_>, id: AccountId, version: u64) -> Result<
     };
     if version > record.limits_in_cell {
         record.limits_in_cell = version;
-        set.put_account(id, &record);
+        set.put_account(id, &record)?;
     }
     if record.limits_in_cell >= record.limits_version {
         set.settled(&Unsettled::Limits(id));

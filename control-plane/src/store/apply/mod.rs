@@ -5,13 +5,21 @@ mod accounts;
 mod buckets;
 mod cells;
 mod change_set;
+mod idempotent;
+mod life;
 mod limits;
+mod operations;
+mod placement;
 #[cfg(test)]
 mod replacement_tests;
 mod replacements;
+mod settings;
+mod tokens;
 
 #[cfg(test)]
 mod claim_races;
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -31,9 +39,13 @@ impl Machine for DirectoryMachine {
         keys::FAMILIES
     }
 
+    fn newest_format(&self) -> u8 {
+        format::V2
+    }
+
     fn apply(&self, view: &dyn Reader, command: &[u8]) -> Result<Applied, StoreError> {
-        let envelope: Envelope = format::decode("command", command)?;
-        let mut set = ChangeSet::new(view, envelope.time)?;
+        let envelope: Envelope = format::decode(command)?;
+        let mut set = ChangeSet::new(view, &envelope)?;
         let outcome = decide(&mut set, envelope.command)?;
         let mutations = if outcome.is_ok() { set.into_mutations() } else { Vec::new() };
         Ok(Applied { mutations, outcome: format::encode(&outcome).into() })
@@ -64,5 +76,25 @@ fn decide(set: &mut ChangeSet<'_>, command: Command) -> Result<Outcome, StoreErr
         Command::FinishReplacement { cell, node } => replacements::finish(set, cell, node),
         Command::SetLimits { account, limits } => limits::set(set, account, limits),
         Command::LimitsInForce { account, version } => limits::in_force(set, account, version),
+        Command::RequestCell { cell, blueprint, blueprint_hash, region, capacity } => {
+            life::request(set, cell, blueprint, blueprint_hash, region, capacity)
+        }
+        Command::ResumeCell { cell } => life::resume(set, cell),
+        Command::AdvanceCell { cell, seen, to, note } => life::advance(set, cell, seen, to, note),
+        Command::CertifyCell { cell, certified, document } => life::certify(set, cell, certified, document),
+        Command::WaiveCertificate { cell, seen } => life::waive(set, cell, seen),
+        Command::DismantleCell { cell, forget } => life::dismantle(set, cell, forget),
+        Command::ForgetCell { cell } => life::forget(set, cell),
+        Command::PlaceAccount(place) => placement::place(set, place),
+        Command::SetQuota { account, quota } => settings::set_quota(set, account, quota),
+        Command::MoveAccount { account, to } => settings::move_account(set, account, to),
+        Command::SwitchKey { account, key, disabled } => settings::switch_key(set, account, key, disabled),
+        Command::SettingsInForce { account, version } => settings::in_force(set, account, version),
+        Command::BeginOperation { kind, target } => operations::begin(set, kind, target),
+        Command::NoteOperation { operation, step, state } => operations::note(set, operation, step, state),
+        Command::CreateToken { name, role, digest } => tokens::create(set, name, role, digest),
+        Command::RevokeToken { name } => tokens::revoke(set, name),
+        Command::BeginIdempotent { key, request } => idempotent::begin(set, key, request),
+        Command::FinishIdempotent { key, answer } => idempotent::finish(set, key, answer),
     }
 }

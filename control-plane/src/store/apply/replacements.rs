@@ -11,7 +11,7 @@ use crate::{
 };
 use bulkhead_model::{
     CellId, NodeId,
-    api::control_plane::{CellNode, CellState, ReplaceStep, Replacement},
+    api::control_plane::{CellNode, OperationKind, OperationState, ReplaceStep, Replacement},
 };
 use bulkhead_replica::StoreError;
 
@@ -25,7 +25,7 @@ pub fn begin(set: &mut ChangeSet<'_>, id: CellId, node: NodeId) -> Result<Outcom
         }
         None => {}
     }
-    if cell.state != CellState::Active {
+    if !cell::is_routed(&cell.state) {
         return Ok(Err(Refusal::CellNotActive { cell: id, state: cell::name(&cell.state).into() }));
     }
     if !cell.nodes.iter().any(|known| known.node == node) {
@@ -34,7 +34,12 @@ pub fn begin(set: &mut ChangeSet<'_>, id: CellId, node: NodeId) -> Result<Outcom
     cell.last_node = NodeId(cell.last_node.0 + 1);
     let (new, step, since) = (cell.last_node, ReplaceStep::Joining, set.time());
     cell.replacement = Some(Replacement { old: node, new, planned: None, step, since });
-    set.put_cell(&id, &cell);
+    // Version 1 knows no operations.
+    if set.names_somebody() {
+        let what = format!("node {node} is to be replaced by node {new}");
+        cell.more.operation = Some(set.begin_operation(OperationKind::ReplaceNode, id.to_string(), &what)?);
+    }
+    set.put_cell(&id, &cell)?;
     Ok(Ok(Done::Ok))
 }
 
@@ -97,6 +102,17 @@ fn with(
     if !changed {
         return Ok(Err(Refusal::NoSuchReplacement { cell: id, node }));
     }
-    set.put_cell(&id, &cell);
+    let (what, state) = match cell.replacement.as_ref().map(|replacement| replacement.step) {
+        Some(ReplaceStep::Joining) => (format!("node {node} is started and catches up"), OperationState::Running),
+        Some(ReplaceStep::Swapping) => {
+            (format!("node {node} has caught up and takes the place"), OperationState::Running)
+        }
+        Some(ReplaceStep::Repairing) => {
+            (format!("node {node} has the place; chunks are copied to it"), OperationState::Running)
+        }
+        None => ("the cell is whole again".to_owned(), OperationState::Succeeded),
+    };
+    set.note_operation(cell.more.operation, Some(what), state)?;
+    set.put_cell(&id, &cell)?;
     Ok(Ok(Done::Ok))
 }

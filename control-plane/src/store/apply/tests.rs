@@ -21,6 +21,8 @@ use bulkhead_replica::{Machine as _, MemoryStore};
 pub struct Fleet {
     pub store: MemoryStore,
     pub time: Timestamp,
+    /// Nobody, as in version 1, unless a test says so.
+    pub who: Option<String>,
 }
 
 impl Fleet {
@@ -44,9 +46,9 @@ impl Fleet {
     }
 
     pub fn apply(&mut self, command: Command) -> Outcome {
-        let envelope = format::encode(&Envelope { time: self.time, command });
+        let envelope = format::encode(&Envelope { time: self.time, command, who: self.who.clone() });
         let applied = DirectoryMachine.apply(&self.store, &envelope).expect("a readable directory");
-        let outcome: Outcome = format::decode("outcome", &applied.outcome).expect("an outcome");
+        let outcome: Outcome = format::decode(&applied.outcome).expect("an outcome");
         assert!(outcome.is_ok() || applied.mutations.is_empty(), "a refusal changes nothing");
         self.store.write(applied.mutations);
         outcome

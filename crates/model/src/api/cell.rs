@@ -9,6 +9,7 @@
 //! | `PUT /admin/v1/accounts/{account}` | [`PutAccount`] | `204`; idempotent |
 //! | `GET /admin/v1/accounts/{account}` | – | [`AccountUsage`] |
 //! | `PUT /admin/v1/accounts/{account}/limits` | [`PutLimits`] | `204`; idempotent: an older version changes nothing |
+//! | `PUT /admin/v1/accounts/{account}/settings` | [`PutSettings`] | `204`; idempotent: an older version changes nothing |
 //! | `DELETE /admin/v1/accounts/{account}` | – | `204`, or `409` while it has buckets |
 //! | `PUT /admin/v1/accounts/{account}/keys/{key}` | [`PutKey`] | `204`; idempotent |
 //! | `DELETE /admin/v1/accounts/{account}/keys/{key}` | – | `204`; idempotent |
@@ -21,12 +22,16 @@
 //! Every call but `status`, `storage`, `load` and those of the quarantine is answered after commit. `members` and `voters` are for the leader, which others name in
 //! their status, and are answered `409` by any other; the rest may be sent to any node.
 
-use crate::{AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, Limits, NodeId, Timestamp};
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
+use super::control_plane::Quota;
+use crate::{AccessKeyId, AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, Limits, NodeId, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, net::SocketAddr};
 
 /// A member of the cell's Raft group.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
     pub node: NodeId,
@@ -36,21 +41,21 @@ pub struct Member {
 }
 
 /// Forms the cell's Raft group out of fresh nodes. Sent once, to one node; repeating it with the same members is harmless.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Form {
     pub members: Vec<Member>,
 }
 
 /// Makes exactly these nodes the voters; a voter that is not named leaves the group. Each must be a member.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Voters {
     pub voters: Vec<NodeId>,
 }
 
 /// One node's own view of its cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
     pub cell: CellId,
     pub node: NodeId,
@@ -77,7 +82,7 @@ pub struct NodeStatus {
 }
 
 /// What the cell holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CellUsage {
     pub bytes: u64,
     pub objects: u64,
@@ -86,7 +91,7 @@ pub struct CellUsage {
 }
 
 /// What one node executes for tenants, who waits, and who is refused. Figures of the process: a restart begins anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeLoad {
     pub node: NodeId,
     /// Off only in a cell for tests.
@@ -107,7 +112,7 @@ pub struct NodeLoad {
 }
 
 /// One account on one node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountLoad {
     pub account: AccountId,
     /// Units of work it was given.
@@ -119,7 +124,7 @@ pub struct AccountLoad {
 
 /// How one node's chunks are: its disk, what is on it, and what the jobs that look after it have found and done. The jobs' figures
 /// are of the process: a restart begins anew, but for how far scrub is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStorage {
     pub node: NodeId,
     pub az: Az,
@@ -157,7 +162,7 @@ impl NodeStorage {
 }
 
 /// Extents that compaction has emptied. They are removed once every record in them is proven dead or moved.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrashStorage {
     /// Waiting for that, and what they take on the disk.
     pub extents: u64,
@@ -175,7 +180,7 @@ pub struct TrashStorage {
 }
 
 /// A node's chunk disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskStorage {
     pub condition: DiskCondition,
     /// Writes are refused because the reserve is reached.
@@ -189,7 +194,7 @@ pub struct DiskStorage {
 }
 
 /// How far a disk is trusted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DiskCondition {
     Healthy,
@@ -203,13 +208,13 @@ pub enum DiskCondition {
     },
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DiskLatency {
     pub samples: u64,
     pub p99_microseconds: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExtentStorage {
     pub extent: String,
     pub state: String,
@@ -220,7 +225,7 @@ pub struct ExtentStorage {
 }
 
 /// The comparison of everything this node holds with the index.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CensusStorage {
     /// Of the one that is under way, or else of the last.
     pub began: Option<Timestamp>,
@@ -232,7 +237,7 @@ pub struct CensusStorage {
 }
 
 /// The reading of every chunk.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ScrubStorage {
     /// Everything that was here then has been read since.
     pub whole_since: Option<Timestamp>,
@@ -244,7 +249,7 @@ pub struct ScrubStorage {
 }
 
 /// Creates or updates an account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutAccount {
     pub display_name: String,
@@ -254,7 +259,7 @@ pub struct PutAccount {
 }
 
 /// Says what an account may ask for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutLimits {
     pub limits: AccountLimits,
@@ -262,8 +267,21 @@ pub struct PutLimits {
     pub version: u64,
 }
 
+/// Says what an account may hold, and who of it is refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PutSettings {
+    pub quota: Quota,
+    /// All its requests are refused.
+    pub suspended: bool,
+    /// Requests signed with these are refused.
+    pub disabled_keys: Vec<AccessKeyId>,
+    /// Counts the changes: of two that cross on their way, the later one holds.
+    pub version: u64,
+}
+
 /// What an account holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccountUsage {
     pub account: AccountId,
     pub display_name: String,
@@ -277,7 +295,7 @@ pub struct AccountUsage {
 }
 
 /// A credential's secret, in clear; the cell encrypts it before it is stored or replicated.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutKey {
     pub secret_access_key: String,
@@ -290,7 +308,7 @@ impl std::fmt::Debug for PutKey {
 }
 
 /// A request that ended processes, and is refused for a while.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quarantined {
     /// 16 hex digits.
     pub shape: String,
@@ -303,7 +321,7 @@ pub struct Quarantined {
 }
 
 /// Where it is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum QuarantineScope {
     /// On the node that died; others execute it.
@@ -315,7 +333,7 @@ pub enum QuarantineScope {
 }
 
 /// Asks what became of a claim on a bucket name that was never confirmed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettleClaim {
     pub bucket: String,
@@ -325,7 +343,7 @@ pub struct SettleClaim {
 
 /// The cell's answer. After `Absent`, a `CreateBucket` that still carries this claim (or an older one) is refused for
 /// ever, so the name may be given away.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClaimSettled {
     Exists,

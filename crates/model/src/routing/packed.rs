@@ -7,7 +7,10 @@
 //! The shard of a key is part of a stored form ([`super::binary`]): it is the same in every process. The index is not stored, and hashed
 //! with a secret of this process, since tenants choose names.
 
+#![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
+
 use super::entry::{self, Entry, Malformed, Packable, PackedKey, PackedValue};
+use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
@@ -280,6 +283,17 @@ impl<K: PackedKey + Serialize, V: PackedValue + Serialize> Serialize for Packed<
             map.serialize_entry(&key, &value)?;
         }
         map.end()
+    }
+}
+
+/// As it is in JSON: an object with an entry for each key.
+impl<K, V: JsonSchema> JsonSchema for Packed<K, V> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        format!("MapTo{}", V::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<V>() })
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     limits::KEYS_PER_ACCOUNT_MAX,
     meta::{
         command::CapacityDimension,
-        record::{Credential, LimitsRecord},
+        record::{Credential, LimitsRecord, Settings},
     },
 };
 use bulkhead_model::{AccessKeyId, AccountLimits};
@@ -115,4 +115,38 @@ fn limits_hold_for_an_account_that_is_here_and_the_latest_change_wins() {
     world.must(Command::DeleteAccount { account: account(1) });
     assert_eq!(world.refused(put(1, 3, 70)), Refusal::NoSuchAccount);
     assert_eq!(writes(&world), None);
+}
+
+fn put_settings(n: u64, settings: Settings) -> Command {
+    Command::PutSettings { account: account(n), settings }
+}
+
+#[test]
+fn an_account_gets_exactly_its_quota_and_what_frees_as_much_as_it_takes_has_room() {
+    let mut world = World::new();
+    let bucket = world.bucket("b", 1);
+    let (bytes, objects, buckets) = (Some(10), Some(2), Some(1));
+    world.must(put_settings(1, Settings { bytes, objects, buckets, version: 1, ..Settings::default() }));
+    let first = world.small(bucket, "a", 1, 10);
+    world.must(Command::PutObject(first));
+    let second = world.small(bucket, "b", 1, 1);
+    let full = Refusal::AccountFull { what: CapacityDimension::Bytes, used: 10, max: 10 };
+    assert_eq!(world.refused(Command::PutObject(second)), full);
+    let same = world.small(bucket, "a", 1, 10);
+    world.must(Command::PutObject(same));
+    assert_eq!(world.refused(create_bucket("c", 1, 2)), Refusal::TooManyBuckets { used: 1, max: 1 });
+    world.bucket("theirs", 2);
+}
+
+#[test]
+fn settings_hold_for_an_account_that_is_here_and_the_latest_change_wins() {
+    let mut world = World::new();
+    let suspended = |suspended, version| put_settings(1, Settings { suspended, version, ..Settings::default() });
+    world.must(suspended(true, 2));
+    world.must(suspended(false, 1));
+    assert!(world.view().account_settings(account(1)).expect("memory").suspended);
+    assert_eq!(world.refused(put_settings(9, Settings::default())), Refusal::NoSuchAccount);
+    world.must(Command::DeleteAccount { account: account(1) });
+    world.must(put_account(1, 1));
+    assert!(!world.view().account_settings(account(1)).expect("memory").suspended, "they go with the account");
 }
