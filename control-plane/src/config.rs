@@ -1,6 +1,9 @@
 //! The configuration of `bulkhead-control-plane`.
 
-use crate::{certification::CertificationConfig, provision::local::LocalConfig, reconcile::headroom::HeadroomConfig};
+use crate::{
+    certification::CertificationConfig, dns::DnsConfig, provision::local::LocalConfig,
+    reconcile::headroom::HeadroomConfig,
+};
 use bulkhead_model::{Az, NodeId, api::cell::Member};
 use bulkhead_service::{config::Validate, telemetry::TelemetryConfig};
 use serde::Deserialize;
@@ -34,6 +37,9 @@ pub struct Config {
     /// Off unless a floor is said.
     #[serde(default)]
     pub headroom: HeadroomConfig,
+    /// The names under which tenants find their routers. None are published without it.
+    #[serde(default)]
+    pub dns: Option<DnsConfig>,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
 }
@@ -95,6 +101,9 @@ impl Validate for Config {
         }
         if self.api == self.peer {
             return Err(format!("api and peer are both {}, but need a port each", self.api));
+        }
+        if let Some(dns) = &self.dns {
+            dns.validate()?;
         }
         self.telemetry.validate()
     }

@@ -10,6 +10,7 @@ pub mod certification;
 pub mod cli;
 pub mod config;
 pub mod dev;
+pub mod dns;
 pub mod domain;
 pub mod limits;
 pub mod node;

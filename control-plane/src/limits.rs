@@ -33,6 +33,8 @@ pub const OPERATION_STEPS_MAX: usize = 64;
 pub const AUDIT_KEPT: u64 = 100_000;
 /// Entries of the audit log in one answer.
 pub const AUDIT_PER_ANSWER: usize = 500;
+/// Names of accounts in one answer.
+pub const DNS_NAMES_PER_ANSWER: usize = 1_000;
 /// Requests remembered by their idempotency keys.
 pub const IDEMPOTENT_KEPT: u64 = 10_000;
 /// Bytes of an answer that is remembered; a longer one is not.

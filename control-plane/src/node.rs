@@ -81,6 +81,7 @@ impl Node {
             certifier,
             watch: Watch::new(env.clock.clone()),
             headroom: config.headroom,
+            dns: config.dns.map(Arc::new),
             publisher: Arc::default(),
             env: env.clone(),
             node: config.node,

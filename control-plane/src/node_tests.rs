@@ -76,6 +76,7 @@ fn config(dir: &Path, node: u64) -> Config {
         provision: Provision { local },
         certification: CertificationConfig { key_file: token("certification.key", &"7".repeat(64)), waived: false },
         headroom: HeadroomConfig::default(),
+        dns: None,
         telemetry: TelemetryConfig::default(),
     }
 }

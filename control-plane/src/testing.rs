@@ -4,6 +4,7 @@ use crate::{
     api::{Api, Tokens},
     cells::Cells,
     certification::Certifier,
+    dns::DnsConfig,
     domain::gate::tests::{SEED, signed, statement},
     provision::local::{Local, LocalConfig, files::Surroundings, tokens},
     publish::Publisher,
@@ -99,6 +100,7 @@ impl World {
             certifier: Certifier::with_key(SigningKey::from_seed(&SEED).verifying(), false, clock.clone()),
             watch: Watch::new(clock),
             headroom: HeadroomConfig::default(),
+            dns: None,
             directory,
             env: env.clone(),
             node: NodeId(1),
@@ -184,6 +186,13 @@ impl World {
     /// Lets wall time pass.
     pub fn pass(&self, time: Duration) {
         self.api.env.clock.set_wall(self.api.env.clock.wall().plus(time));
+    }
+
+    /// The API from now on, with these names published.
+    pub fn publish_names(&mut self, dns: DnsConfig) {
+        let token = |text| Token::new(text).expect("long enough");
+        self.api.dns = Some(Arc::new(dns));
+        self.router = self.api.clone().router(Tokens { admin: token(ADMIN), machine: token(MACHINE) });
     }
 
     /// Calls the API with the admin token.

@@ -99,6 +99,24 @@ pub fn give_way() -> io::Result<()> {
     Ok(setpriority_process(Some(gettid()), NICEST)?)
 }
 
+/// While it lives, this thread goes before others on the machine, where the system allows that.
+pub struct First;
+
+impl First {
+    /// From now on. Without the right to it nothing changes: whoever measures says how late it was.
+    pub fn now() -> Self {
+        const KEENEST: i32 = -15;
+        let _allowed_or_not = setpriority_process(Some(gettid()), KEENEST);
+        Self
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        let _allowed_or_not = setpriority_process(Some(gettid()), 0);
+    }
+}
+
 /// Lets this process have as many open files as the system allows it.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod accounts;
 mod audit;
 mod buckets;
 mod cells;
+mod dns;
 mod error;
 mod extract;
 mod fleet;
@@ -30,6 +31,7 @@ pub use access::Tokens;
 use crate::{
     cells::Cells,
     certification::Certifier,
+    dns::DnsConfig,
     limits::BODY_BYTES_MAX,
     provision::local::Local,
     publish::Publisher,
@@ -42,8 +44,8 @@ use bulkhead_model::{
     AccountLimits, NodeId, RoutingTable,
     api::control_plane::{
         Account, AuditEntry, Bucket, Cell, CellLoad, CellStorage, Changes, ClaimBucket, Claimed, CreateAccount,
-        CreateToken, CreatedAccount, CreatedKey, CreatedToken, Explained, Fleet, Key, NodeQuarantine, Operation, Quota,
-        StampCell, Status, Token,
+        CreateToken, CreatedAccount, CreatedKey, CreatedToken, DnsPage, Explained, Fleet, Key, NodeQuarantine,
+        Operation, Quota, StampCell, Status, Token,
     },
 };
 use bulkhead_service::Env;
@@ -62,6 +64,8 @@ pub struct Api {
     pub certifier: Certifier,
     pub watch: Watch,
     pub headroom: HeadroomConfig,
+    /// The names that are published, if any are.
+    pub dns: Option<Arc<DnsConfig>>,
     pub env: Env,
     /// This node of the control plane.
     pub node: NodeId,
@@ -217,6 +221,12 @@ fn of_the_fleet(routes: Routes) -> Routes {
         .call(
             Call::get("/v1/fleet", "Every cell against what it may hold, and what is next.").answers::<Fleet>(),
             fleet::show,
+        )
+        .call(
+            Call::get("/v1/dns", "The names of accounts and the routers they lead to, 1,000 at a time.")
+                .query("after", "names behind this account's")
+                .answers::<DnsPage>(),
+            dns::list,
         )
         .call(Call::get("/v1/operations", "The last operations.").answers::<Vec<Operation>>(), operations::list)
         .call(Call::get("/v1/operations/{operation}", "One operation.").answers::<Operation>(), operations::show)

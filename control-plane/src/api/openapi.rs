@@ -1,5 +1,7 @@
 //! `/v1/openapi.json`: the API described for programs, made of the table of routes and of the types they name.
 
+#![expect(clippy::disallowed_methods, reason = "json! unwraps inside")]
+
 use super::routes::Call;
 use bulkhead_model::api::{
     control_plane::{IDEMPOTENCY_KEY, Role},

@@ -1,12 +1,15 @@
 //! What holds for every call: roles, the audit log, idempotency keys, the document; and what the gate and placement answer.
 
+#![expect(clippy::disallowed_methods, reason = "json! unwraps inside")]
+
 use crate::{
+    dns::{DnsConfig, PublishedRouter},
     domain::gate::tests::{signed, statement},
     testing::{ADMIN, BLUEPRINT, BUILD, World},
 };
 use bulkhead_model::{
     Blueprint,
-    api::control_plane::{CellState, ClosedBy},
+    api::control_plane::{CellState, ClosedBy, DnsName, DnsPage},
     certificate::Statement,
 };
 use http::{Method, StatusCode};
@@ -270,4 +273,34 @@ async fn a_cell_with_accounts_is_neither_drained_nor_retired_and_one_without_goe
     assert_eq!(create(&world, "bob", Value::Null).await.0, StatusCode::SERVICE_UNAVAILABLE);
     let (status, operation) = call("retire").await;
     assert_eq!((status, &operation["kind"]), (StatusCode::ACCEPTED, &json!("dismantle_cell")), "{table}");
+}
+
+#[tokio::test]
+async fn each_account_has_a_name_that_leads_to_its_hand_of_routers() {
+    let mut world = World::start().await;
+    let (status, refused) = world.call(Method::GET, "/v1/dns", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert!(message(&refused).contains("no [dns]"), "{refused}");
+    let routers = (1..=3_u8).map(|n| PublishedRouter { name: format!("router-{n}"), address: [192, 0, 2, n].into() });
+    let zone = "a.example.org".to_owned();
+    let dns = DnsConfig { zone, hand: 2, ttl_seconds: 60, routers: routers.collect() };
+    world.publish_names(dns.clone());
+    let mut accounts = Vec::new();
+    for name in ["ada", "bob"] {
+        let (_, created) = create(&world, name, Value::Null).await;
+        accounts.push(created["account_id"].as_str().expect("an id").parse().expect("an id"));
+    }
+    accounts.sort_unstable();
+    let (status, page) = world.call(Method::GET, "/v1/dns", None).await;
+    assert_eq!(status, StatusCode::OK, "{page}");
+    let page: DnsPage = serde_json::from_value(page).expect("a page");
+    let expected = accounts.iter().map(|account| DnsName {
+        account: *account,
+        name: format!("{account}.a.example.org"),
+        addresses: dns.addresses(*account),
+    });
+    assert_eq!(page.names, expected.collect::<Vec<_>>());
+    assert_eq!(page.next, None, "there are no more");
+    let (_, rest) = world.call(Method::GET, &format!("/v1/dns?after={}", accounts[0]), None).await;
+    assert_eq!(rest["names"].as_array().map(Vec::len), Some(1));
 }

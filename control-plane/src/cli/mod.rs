@@ -8,6 +8,7 @@ mod blueprint;
 mod cell;
 mod connection;
 mod dev;
+mod dns;
 mod error;
 mod fleet;
 mod key;
@@ -66,6 +67,9 @@ enum Command {
     /// Every cell against what it may hold: bars, certificate, build, health, and what will be done next.
     #[command(after_help = "Example: bulkhead fleet")]
     Fleet,
+    /// The names of accounts and the routers they lead to, as lines of a zone file.
+    #[command(after_help = "Example: bulkhead dns > accounts.zone")]
+    Dns,
     /// Long work: cells being stamped or removed, accounts being purged.
     #[command(subcommand, after_help = "Example: bulkhead operation list")]
     Operation(operation::Command),
@@ -103,6 +107,7 @@ pub async fn run(arguments: Arguments) -> Result<Output, CliError> {
         Command::Node(command) => command.run(&settings.processes()).await,
         Command::Blueprint(command) => command.run(),
         Command::Fleet => fleet::show(&settings.connect()?).await,
+        Command::Dns => dns::zone(&settings.connect()?).await,
         Command::Operation(command) => command.run(&settings.connect()?).await,
         Command::Audit(audit) => audit.run(&settings.connect()?).await,
         Command::Token(command) => command.run(&settings.connect()?).await,

@@ -1,5 +1,7 @@
 //! What follows from what cells use: closed and opened by themselves, and the next one stamped in time.
 
+#![expect(clippy::disallowed_methods, reason = "json! unwraps inside")]
+
 use super::headroom::{Headroom, HeadroomConfig};
 use crate::testing::World;
 use bulkhead_model::api::{

@@ -70,6 +70,12 @@ pub fn accounts(view: &dyn Reader) -> Result<Vec<(AccountId, Account)>, StoreErr
     scan(view, keys::ACCOUNTS, &[], usize::MAX, |key, value| Ok((account_key(key)?, format::decode(value)?)))
 }
 
+/// Up to `max` ids of accounts behind `after`, in their order.
+pub fn accounts_after(view: &dyn Reader, after: Option<AccountId>, max: usize) -> Result<Vec<AccountId>, StoreError> {
+    let from = after.map(|after| after.value().saturating_add(1).to_be_bytes());
+    scan(view, keys::ACCOUNTS, from.as_ref().map_or(&[], |from| from.as_slice()), max, |key, _| account_key(key))
+}
+
 /// The account that has an email address, given in its unique form.
 pub fn email(view: &dyn Reader, unique: &str) -> Result<Option<AccountId>, StoreError> {
     get(view, keys::EMAILS, unique.as_bytes())

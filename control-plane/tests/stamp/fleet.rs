@@ -194,7 +194,7 @@ impl Fleet {
 
     pub fn refuse_certificates(&self, refuse: bool) -> anyhow::Result<()> {
         let mark = self.at("cells").join(REFUSES);
-        Ok(if refuse { fs::write(mark, "")? } else { fs::remove_file(mark)? })
+        if refuse { fs::write(mark, "") } else { fs::remove_file(mark) }.context("the mark for refusals")
     }
 
     /// Three processes, each once; one certification, and that once.

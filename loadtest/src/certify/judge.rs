@@ -19,7 +19,8 @@ pub fn figures(result: &PhaseResult, group: &str) -> Figures {
     let Some(seen) = result.groups.get(group) else { return Figures::new() };
     let per_second = |count: u64| (count as f64 / result.seconds.max(f64::MIN_POSITIVE)).round() as u64;
     let mut figures = Figures::from([
-        ("offered_per_second".to_owned(), per_second(seen.offered)),
+        // What the load test had no key for was not offered.
+        ("offered_per_second".to_owned(), per_second(seen.offered - seen.total.without_key)),
         ("done_per_second".to_owned(), per_second(seen.total.done)),
         ("bytes_per_second".to_owned(), per_second(seen.total.bytes)),
         ("refused".to_owned(), seen.total.shed),
@@ -107,6 +108,7 @@ mod tests {
             bytes: done * 4_096,
             shed: 3,
             unsent: 0,
+            without_key: 0,
             failures: BTreeMap::new(),
             latency: Quantiles { p99_ms, ..Quantiles::default() },
         }

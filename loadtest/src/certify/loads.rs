@@ -96,9 +96,6 @@ pub async fn hold(run: &mut Run<'_>, trace: &mut PhaseTrace) -> anyhow::Result<(
     let client = &report.client;
     trace.figures.insert("client_cpu_permille".into(), (client.cpu_share * 1_000.0) as u64);
     trace.figures.insert("client_late_p99_us".into(), (client.late_p99_ms * 1_000.0) as u64);
-    if let Some(why) = client.bottleneck() {
-        trace.notes.push(format!("not a measure of the cell: {why}"));
-    }
     trace.criteria.extend(judge::objectives(&run.subject.blueprint, Phase::Hold, &trace.figures, 100));
     trace.criteria.push(judge::nothing_failed(Phase::Hold, &trace.figures));
     let refused = trace.figures.get("refused").copied().unwrap_or(0);

@@ -98,6 +98,9 @@ impl PhaseTrace {
                 self.notes.push(format!("{} ({number}): {unsent} requests were never sent", phase.name));
             }
         }
+        if let Some(why) = report.client.bottleneck() {
+            self.notes.push(format!("not a measure of the cell: {why}"));
+        }
         for wrong in &report.wrong {
             self.notes.push(format!("wrong answer: {wrong}"));
         }

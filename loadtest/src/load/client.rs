@@ -73,7 +73,7 @@ impl Client {
     }
 
     async fn put(&mut self, wanted: u32, condition: Condition) -> End {
-        let Some(Writing { key, version, over }) = self.tenant.keys.begin_write(wanted) else { return no_key() };
+        let Some(Writing { key, version, over }) = self.tenant.keys.begin_write(wanted) else { return End::NoKey };
         let name = Keys::name(key);
         let content = self.content(&name, version);
         let absent_only = condition == Condition::Absent;
@@ -93,7 +93,7 @@ impl Client {
     }
 
     async fn delete(&mut self, wanted: u32) -> End {
-        let Some(Writing { key, .. }) = self.tenant.keys.begin_write(wanted) else { return no_key() };
+        let Some(Writing { key, .. }) = self.tenant.keys.begin_write(wanted) else { return End::NoKey };
         let outcome = self.session.delete(&self.tenant.bucket, &Keys::name(key)).await;
         self.written(key, Standing::Absent, outcome.map(|()| 0))
     }
@@ -222,8 +222,4 @@ fn ended(outcome: Outcome<u64>) -> End {
         Outcome::Unknown(Lost::Disconnected(_)) => End::Failed("the connection was lost".into()),
         Outcome::Unknown(Lost::Malformed(what)) => End::Wrong(what),
     }
-}
-
-fn no_key() -> End {
-    End::Failed("no key without a write under way: the workload has too few keys".into())
 }

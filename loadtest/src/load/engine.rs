@@ -228,25 +228,31 @@ impl Engine {
 
     fn report(&self, phases: &[Phase], recorders: &[Arc<Recorder>], found: &Lateness, cpu_share: f64) -> Report {
         let named = self.workload.groups.iter().map(|group| group.name.clone());
-        let results = phases.iter().enumerate().map(|(number, phase)| PhaseResult {
-            name: phase.name.clone(),
-            seconds: phase.lasts.as_secs_f64(),
-            scale: phase.scale,
-            groups: named
-                .clone()
-                .zip(recorders)
-                .enumerate()
-                .map(|(group, (name, recorder))| {
-                    (name, recorder.phase(number, phase.lasts, found.offered[number][group]))
-                })
-                .collect(),
-        });
+        let results: Vec<PhaseResult> = phases
+            .iter()
+            .enumerate()
+            .map(|(number, phase)| PhaseResult {
+                name: phase.name.clone(),
+                seconds: phase.lasts.as_secs_f64(),
+                scale: phase.scale,
+                groups: named
+                    .clone()
+                    .zip(recorders)
+                    .enumerate()
+                    .map(|(group, (name, recorder))| {
+                        (name, recorder.phase(number, phase.lasts, found.offered[number][group]))
+                    })
+                    .collect(),
+            })
+            .collect();
+        let without_key: u64 =
+            results.iter().flat_map(|phase| phase.groups.values()).map(|group| group.total.without_key).sum();
         let late = |micros: u64| micros as f64 / 1_000.0;
         let offered: u64 = found.offered.iter().flatten().sum();
         Report {
             workload: self.workload.name.clone(),
             seed: self.seed,
-            phases: results.collect(),
+            phases: results,
             tick_seconds: self.tick.as_secs_f64(),
             seconds: seconds(recorders, &(..)),
             client: ClientFigures {
@@ -254,6 +260,7 @@ impl Engine {
                 late_p99_ms: late(found.late.value_at_quantile(0.99)),
                 late_max_ms: late(found.late.max()),
                 waited: found.waited as f64 / offered.max(1) as f64,
+                without_key: without_key as f64 / offered.max(1) as f64,
             },
             wrong: recorders.iter().flat_map(|recorder| recorder.wrong()).collect(),
             doubtful_keys: self.tenants.iter().map(|tenant| tenant.keys.doubtful()).sum(),

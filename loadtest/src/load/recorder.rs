@@ -21,6 +21,8 @@ pub enum End {
     Failed(String),
     /// It was never sent: all connections were busy for too long.
     Unsent,
+    /// It was never sent: a write was under way to every key of the account, and reads could not be judged under a second one.
+    NoKey,
     /// An answer that no correct store gives.
     Wrong(String),
 }
@@ -52,6 +54,7 @@ struct Tally {
     latency: Histogram<u64>,
     shed: u64,
     unsent: u64,
+    without_key: u64,
     failed: BTreeMap<String, u64>,
 }
 
@@ -96,6 +99,7 @@ impl Recorder {
             latency: histogram(3),
             shed: 0,
             unsent: 0,
+            without_key: 0,
             failed: BTreeMap::new(),
         });
         let second = seconds.entry(when.second()).or_insert_with(|| Second {
@@ -121,6 +125,8 @@ impl Recorder {
                 tally.unsent += 1;
                 second.failed += 1;
             }
+            // The load test's own want, which says nothing of the service.
+            End::NoKey => tally.without_key += 1,
             End::Failed(what) => {
                 *tally.failed.entry(what).or_default() += 1;
                 second.failed += 1;
@@ -161,6 +167,7 @@ impl Recorder {
             bytes: sum(|kind| kind.bytes),
             shed: sum(|kind| kind.shed),
             unsent: sum(|kind| kind.unsent),
+            without_key: sum(|kind| kind.without_key),
             failures,
             latency: Quantiles::of(&all),
         };
@@ -200,6 +207,7 @@ fn result(tally: &Tally, latency: &Histogram<u64>, lasted: Duration) -> KindResu
         bytes: tally.bytes,
         shed: tally.shed,
         unsent: tally.unsent,
+        without_key: tally.without_key,
         failures: tally.failed.clone(),
         latency: Quantiles::of(latency),
     }
@@ -219,10 +227,16 @@ mod tests {
         recorder.record(when, Kind::Put, End::Shed, took);
         recorder.record(when, Kind::Put, End::Failed("500 InternalError".into()), took);
         recorder.record(when, Kind::Put, End::Unsent, took);
+        recorder.record(when, Kind::Put, End::NoKey, took);
         recorder.record(when, Kind::Get, End::Wrong("a/b: another version".into()), took);
         let result = recorder.phase(1, Duration::from_secs(2), 6);
         assert_eq!((result.total.done, result.total.bytes, result.total.shed, result.total.unsent), (2, 8, 1, 1));
         assert_eq!(result.total.failures.values().sum::<u64>(), 2);
+        assert_eq!(
+            (result.total.without_key, result.total.failed()),
+            (1, 3),
+            "want of keys is no failure of the service"
+        );
         assert!((result.kinds[&Kind::Get].latency.p50_ms - 10.0).abs() < 0.1);
         assert!((result.total.latency.max_ms - 30.0).abs() < 0.1);
         assert!((result.total.per_second - 1.0).abs() < 1e-9);

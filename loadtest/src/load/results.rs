@@ -51,6 +51,9 @@ pub struct KindResult {
     pub shed: u64,
     /// Never sent, since all connections were busy.
     pub unsent: u64,
+    /// Never sent, since the load test had no key to write to.
+    #[serde(default)]
+    pub without_key: u64,
     /// Everything else that went wrong.
     pub failures: BTreeMap<String, u64>,
     /// Of what was done, from when it was due.
@@ -95,12 +98,17 @@ pub struct ClientFigures {
     pub late_max_ms: f64,
     /// Share of requests that found all connections of their account busy.
     pub waited: f64,
+    /// Share of requests that were not sent because a write was under way to every key of their account.
+    #[serde(default)]
+    pub without_key: f64,
 }
 
 /// From here on the load test measures itself. Milliseconds at the 99th percentile.
 const LATE_MS_MAX: f64 = 5.0;
 /// As above, of the whole machine.
 const CPU_SHARE_MAX: f64 = 0.85;
+/// As above, of all requests: fewer do not change what was offered.
+const WITHOUT_KEY_MAX: f64 = 0.01;
 
 impl Quantiles {
     pub fn of(latency: &Histogram<u64>) -> Self {
@@ -130,10 +138,21 @@ impl KindResult {
 impl ClientFigures {
     /// Why the figures are those of the load test and not of the service, if they are.
     pub fn bottleneck(&self) -> Option<String> {
-        if self.late_p99_ms > LATE_MS_MAX {
+        self.bottleneck_beyond(LATE_MS_MAX)
+    }
+
+    /// As [`Self::bottleneck`], where being so late is nothing beside what is measured.
+    pub fn bottleneck_beyond(&self, late_ms_max: f64) -> Option<String> {
+        if self.late_p99_ms > late_ms_max {
             return Some(format!(
-                "this program was {:.1} ms late at the 99th percentile, {LATE_MS_MAX} ms are allowed",
+                "this program was {:.1} ms late at the 99th percentile, {late_ms_max} ms are allowed",
                 self.late_p99_ms
+            ));
+        }
+        if self.without_key > WITHOUT_KEY_MAX {
+            return Some(format!(
+                "{:.1}% of the requests were not sent, since a write was under way to every key: the workload needs more keys",
+                self.without_key * 100.0
             ));
         }
         (self.cpu_share > CPU_SHARE_MAX)

@@ -6,9 +6,11 @@
 
 #![allow(clippy::disallowed_methods, reason = "what `JsonSchema` derives unwraps literals of its own")]
 
+mod dns;
 mod fleet;
 mod operations;
 
+pub use dns::{DnsName, DnsPage};
 pub use fleet::{
     CellCertificate, Considered, Dimension, Explained, Figures, Fleet, FleetCell, FleetDimension, Placed, Quota,
 };

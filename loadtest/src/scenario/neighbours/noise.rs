@@ -1,7 +1,6 @@
 //! The noisy account: what it does, what of it it may do, and its clients, who ask for ten times that.
 //!
-//! What it may do is a tenth of what the cell of the blueprint `dev` does on the machine of `docs/benchmarks.md` when one account has it all,
-//! or less: one of ten tenants who share it.
+//! What it may do is all that the blueprint `dev` declares for a cell, of that kind of work: no tenant is given more.
 
 use super::tenants::{QUIET_BYTES, Tenant, deleted};
 use crate::{
@@ -45,10 +44,10 @@ impl Kind {
     /// What holds it to its limit: the option of `bulkhead account limits`, and its value.
     pub fn limit(self) -> (&'static str, u64) {
         match self {
-            Self::SmallPuts => ("--write-requests", 200),
+            Self::SmallPuts => ("--write-requests", 60),
             Self::LargePuts => ("--bytes-in", 4 << 20),
-            Self::Listings => ("--list-requests", 40),
-            Self::Deletes => ("--delete-requests", 200),
+            Self::Listings => ("--list-requests", 5),
+            Self::Deletes => ("--delete-requests", 60),
         }
     }
 
@@ -163,5 +162,18 @@ impl Worker for Noise {
             Outcome::Unknown(lost) => Some(lost.to_string()),
         };
         Done { bytes: 0, error }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_model::Blueprint;
+
+    #[test]
+    fn the_noisy_account_may_do_what_is_declared_for_the_whole_cell() {
+        let dev = Blueprint::parse(include_str!("../../../../blueprints/dev.toml")).expect("valid").capacity;
+        let limits = [Kind::SmallPuts, Kind::LargePuts, Kind::Listings, Kind::Deletes].map(|kind| kind.limit().1);
+        assert_eq!(limits, [dev.puts_per_second, dev.bytes_per_second, dev.lists_per_second, dev.puts_per_second]);
     }
 }
