@@ -1,11 +1,12 @@
 //! How everything persisted is encoded: one byte that says the format, then postcard.
 //!
 //! A format, once released, is frozen: its bytes are pinned by golden tests. A new one gets the next number, and the old
-//! one stays readable. Knows no record's meaning.
+//! one stays readable. A value is written in the oldest format that has it, so that a cell of which a node is older is sent nothing that
+//! this node cannot read.
 
 use super::{
     bookkeeping::{AccountTotals, BlobState, BucketState, CellState, Dropped, Errand, Fence, Replay},
-    command::{Envelope, Outcome},
+    command::{Command, Envelope, Outcome, Refusal},
     record::{
         Account, Bucket, Credential, LimitsRecord, Object, ObjectHead, OpenEpoch, Part, Segment, Settings, Upload,
         Usage,
@@ -16,6 +17,10 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The first format of everything.
 const V1: u8 = 1;
+/// What an account may hold, and who of it is refused.
+const V2: u8 = 2;
+/// The newest that this build reads.
+pub const NEWEST: u8 = V2;
 
 /// Why bytes are not a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,6 +58,13 @@ pub trait Record: Serialize + DeserializeOwned {
     const WHAT: &'static str;
     /// Whether bytes may follow what is decoded: true only for the front part of a longer record.
     const IS_FRONT: bool = false;
+    /// The newest format that has it.
+    const NEWEST: u8 = V1;
+
+    /// The oldest format that has this value. Newer ones have the same bytes and more values.
+    fn version(&self) -> u8 {
+        V1
+    }
 }
 
 /// Declares records whose only format is the first.
@@ -63,12 +75,9 @@ macro_rules! records {
 }
 
 records! {
-    Envelope => "a command",
-    Outcome => "an outcome",
     Account => "an account",
     AccountTotals => "an account's totals",
     LimitsRecord => "an account's limits",
-    Settings => "an account's settings",
     Credential => "a credential",
     Bucket => "a bucket",
     BucketState => "a bucket's state",
@@ -78,13 +87,48 @@ records! {
     Part => "a part",
     BlobState => "a blob's state",
     Segment => "a garbage segment",
-    Replay => "a recorded outcome",
     Errand => "an outbox entry",
     OpenEpoch => "an open epoch",
     CellState => "the cell's state",
     Dropped => "a dropped bucket",
     Usage => "a cell's ballast",
     () => "an index entry",
+}
+
+impl Record for Envelope {
+    const WHAT: &'static str = "a command";
+    const NEWEST: u8 = V2;
+
+    fn version(&self) -> u8 {
+        if matches!(self.command, Command::PutSettings { .. }) { V2 } else { V1 }
+    }
+}
+
+impl Record for Outcome {
+    const WHAT: &'static str = "an outcome";
+    const NEWEST: u8 = V2;
+
+    fn version(&self) -> u8 {
+        if matches!(self, Err(Refusal::AccountFull { .. })) { V2 } else { V1 }
+    }
+}
+
+impl Record for Replay {
+    const WHAT: &'static str = "a recorded outcome";
+    const NEWEST: u8 = V2;
+
+    fn version(&self) -> u8 {
+        self.outcome.version()
+    }
+}
+
+impl Record for Settings {
+    const WHAT: &'static str = "an account's settings";
+    const NEWEST: u8 = V2;
+
+    fn version(&self) -> u8 {
+        V2
+    }
 }
 
 impl Record for ObjectHead {
@@ -94,7 +138,7 @@ impl Record for ObjectHead {
 
 /// The persisted form of `record`.
 pub fn encode<T: Record>(record: &T) -> Vec<u8> {
-    postcard::to_extend(record, vec![V1]).expect("records hold plain data, and a vector takes all of it")
+    postcard::to_extend(record, vec![record.version()]).expect("records hold plain data, and a vector takes all of it")
 }
 
 /// Reads a persisted form.
@@ -103,8 +147,8 @@ pub fn encode<T: Record>(record: &T) -> Vec<u8> {
 /// [`FormatError`] when the version is not known or the bytes are not exactly one record.
 pub fn decode<T: Record>(bytes: &[u8]) -> Result<T, FormatError> {
     let (&version, body) = bytes.split_first().ok_or(FormatError::Empty { what: T::WHAT })?;
-    if version != V1 {
-        return Err(FormatError::Version { what: T::WHAT, found: version, known: V1 });
+    if !(V1..=T::NEWEST).contains(&version) {
+        return Err(FormatError::Version { what: T::WHAT, found: version, known: T::NEWEST });
     }
     let (record, rest) = postcard::take_from_bytes(body).map_err(|why| FormatError::Body { what: T::WHAT, why })?;
     if !rest.is_empty() && !T::IS_FRONT {

@@ -41,6 +41,7 @@ pub async fn create(
     account::check_name(&wanted.name)?;
     account::check_email(&wanted.email)?;
     wanted.limits.validate()?;
+    wanted.quota.validate().map_err(Failure::invalid)?;
     check_place(&wanted)?;
     let reserved = reserve(&api, &wanted).await?;
     let secret = keys::secret(&api.env.rng);
@@ -117,7 +118,11 @@ async fn candidates(
     let wants = Figures { accounts: 1, ..record::reserves(&wanted.limits, &wanted.quota) };
     let (mut eligible, mut left_out) = (Vec::new(), Vec::new());
     for (id, cell) in read::cells(&view)? {
-        let build = api.watch.of(&id).and_then(|seen| seen.build).and_then(Result::ok);
+        let (build, mixed) = match api.watch.of(&id).and_then(|seen| seen.build) {
+            Some(Err(builds)) => (None, Some(format!("its nodes are of different builds: {builds}"))),
+            Some(Ok(build)) => (Some(build), None),
+            None => (None, None),
+        };
         let elsewhere = !wanted.regions.is_empty() && !wanted.regions.contains(&cell.more.region);
         let apart = match &wanted.apart {
             Some(group) if read::is_apart(&view, group, &id)? => Some(format!("it has an account of group {group}")),
@@ -128,6 +133,7 @@ async fn candidates(
             None => api.certifier.unvouched(&view, &id, &cell, build.as_deref())?,
         };
         let why = closed
+            .or(mixed)
             .or_else(|| elsewhere.then(|| format!("it is in {}", cell.more.region)))
             .or(apart)
             .or_else(|| cell.load(api.watch.figures(&id)).refuses(wants));
@@ -231,6 +237,7 @@ pub async fn set_quota(
     Body(quota): Body<Quota>,
 ) -> Result<Json<Account>, Failure> {
     let id: AccountId = extract::id(&account)?;
+    quota.validate().map_err(Failure::invalid)?;
     api.directory.propose(Command::SetQuota { account: id, quota }).await?;
     settle(&api, id).await?;
     show(State(api), Path(account)).await

@@ -134,6 +134,12 @@ pub async fn put_certificate(
         )));
     }
     let record = record(&api, &id).await?;
+    if cell::is_being_stamped(&record.state) {
+        let state = cell::name(&record.state);
+        return Err(Failure::conflict(format!(
+            "cell {id} is {state}: it is opened with the certificate that its stamp ends with"
+        )));
+    }
     let blueprint = api.local.blueprint(&id, &record.blueprint, &record.blueprint_hash).map_err(Failure::failed)?;
     let build = build(&api, &id, &record).await?;
     let view = api.directory.view().await?;
@@ -147,13 +153,14 @@ pub async fn put_certificate(
 
 /// What all nodes of a cell run, asked now.
 async fn build(api: &Api, id: &CellId, record: &record::Cell) -> Result<String, Failure> {
+    let asked = api.env.clock.now();
     api.watch.look(&api.cells, id, record).await;
-    match api.watch.of(id).and_then(|seen| seen.build) {
+    match api.watch.of(id).filter(|seen| seen.at >= asked).and_then(|seen| seen.build) {
         Some(Ok(build)) => Ok(build),
         Some(Err(builds)) => {
             Err(Failure::conflict(format!("the nodes of cell {id} are of different builds: {builds}")))
         }
-        None => Err(Failure::unavailable(format!("no node of cell {id} says what it runs"))),
+        None => Err(Failure::unavailable(format!("not every node of cell {id} says what it runs"))),
     }
 }
 

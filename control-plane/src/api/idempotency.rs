@@ -70,7 +70,9 @@ async fn under_key(
 async fn remember(directory: &Directory, key: String, response: Response) -> Result<Response, Failure> {
     let (parts, content) = response.into_parts();
     let content = body::to_bytes(content, usize::MAX).await.map_err(|error| Failure::failed(error.to_string()))?;
-    let decided = !parts.status.is_server_error() && content.len() <= IDEMPOTENT_BYTES_MAX;
+    // A conflict passes: the repetition is to meet what is there then.
+    let passes = parts.status.is_server_error() || parts.status == StatusCode::CONFLICT;
+    let decided = !passes && content.len() <= IDEMPOTENT_BYTES_MAX;
     let answer = decided.then(|| Answered { status: parts.status.as_u16(), body: without_secrets(&content) });
     match directory.propose(Command::FinishIdempotent { key, answer }).await {
         Ok(_) => {}

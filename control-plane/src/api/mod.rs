@@ -250,7 +250,9 @@ fn of_the_fleet(routes: Routes) -> Routes {
 fn of_machines(routes: Routes) -> Routes {
     routes
         .call(
+            // A name that is taken away by hand is somebody's data out of reach.
             Call::post("/v1/buckets", "Claim a bucket name for an account.")
+                .admin()
                 .machines()
                 .takes::<ClaimBucket>()
                 .answers::<Claimed>(),
@@ -258,7 +260,10 @@ fn of_machines(routes: Routes) -> Routes {
         )
         .call(Call::get("/v1/buckets/{bucket}", "Who owns a name.").machines().answers::<Bucket>(), buckets::show)
         .call(
-            Call::delete("/v1/buckets/{bucket}", "Release a claim.").machines().query("claim", "the claim's number"),
+            Call::delete("/v1/buckets/{bucket}", "Release a claim.")
+                .admin()
+                .machines()
+                .query("claim", "the claim's number"),
             buckets::release,
         )
         .call(Call::get("/v1/routing", "The whole routing table.").machines().answers::<RoutingTable>(), routing::table)

@@ -5,7 +5,7 @@
 use crate::{
     dns::{DnsConfig, PublishedRouter},
     domain::gate::tests::{signed, statement},
-    testing::{ADMIN, BLUEPRINT, BUILD, World},
+    testing::{ADMIN, BLUEPRINT, BUILD, MACHINE, World},
 };
 use bulkhead_model::{
     Blueprint,
@@ -303,4 +303,29 @@ async fn each_account_has_a_name_that_leads_to_its_hand_of_routers() {
     assert_eq!(page.next, None, "there are no more");
     let (_, rest) = world.call(Method::GET, &format!("/v1/dns?after={}", accounts[0]), None).await;
     assert_eq!(rest["names"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn a_bucket_s_name_is_taken_away_by_an_administrator_or_a_machine_and_by_nobody_else() {
+    let world = World::start().await;
+    let made = json!({ "name": "ci", "role": "operator" });
+    let (_, made) = world.call(Method::POST, "/v1/tokens", Some(made)).await;
+    let operator = made["token"].as_str().expect("a token");
+    let release = "/v1/buckets/photos?claim=1";
+    let (status, refused) = world.call_as(Some(operator), Method::DELETE, release, None).await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{refused}");
+    let (status, _) = world.call_as(Some(MACHINE), Method::DELETE, release, None).await;
+    assert_ne!(status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test]
+async fn a_quota_that_no_cell_holds_is_refused_and_reserves_nothing() {
+    let world = World::start().await;
+    let (_, created) = create(&world, "ada", Value::Null).await;
+    let path = format!("/v1/accounts/{}/quota", created["account_id"].as_str().expect("an id"));
+    let before = world.record("c1").more.reserved;
+    let (status, refused) = world.call(Method::PUT, &path, Some(json!({ "bytes": u64::MAX }))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(message(&refused).contains("quota.bytes is 18446744073709551615, but must be at most"), "{refused}");
+    assert_eq!(world.record("c1").more.reserved, before);
 }

@@ -68,7 +68,7 @@ enum Command {
     #[command(after_help = "Example: bulkhead fleet")]
     Fleet,
     /// The names of accounts and the routers they lead to, as lines of a zone file.
-    #[command(after_help = "Example: bulkhead dns > accounts.zone")]
+    #[command(after_help = "Example: bulkhead dns")]
     Dns,
     /// Long work: cells being stamped or removed, accounts being purged.
     #[command(subcommand, after_help = "Example: bulkhead operation list")]

@@ -5,7 +5,7 @@ use super::{
     output::{table, time},
 };
 use crate::limits::{POLL_PAUSE, WATCH_SECONDS};
-use bulkhead_model::api::control_plane::{Operation, OperationKind, OperationState};
+use bulkhead_model::api::control_plane::{Operation, OperationKind, OperationState, OperationStep};
 use bulkhead_service::env::Clock;
 use clap::{Args, Subcommand};
 use std::time::Duration;
@@ -59,12 +59,14 @@ impl Command {
 pub async fn watch(api: &Connection, begun: Operation, wait: Wait, hint: &str) -> Result<Operation, CliError> {
     let clock = Clock::system();
     let deadline = clock.now() + Duration::from_secs(wait.wait);
-    let (mut operation, mut told) = (begun, 0);
+    let (mut operation, mut told) = (begun, None::<OperationStep>);
     loop {
-        for step in operation.steps.iter().skip(told) {
+        // Of many steps the last ones are kept.
+        let new = told.as_ref().and_then(|told| operation.steps.iter().position(|step| step == told));
+        for step in operation.steps.iter().skip(new.map_or(0, |at| at + 1)) {
             eprintln!("{}  {}: {}", time(step.at), operation.target, step.what);
         }
-        told = told.max(operation.steps.len());
+        told = operation.steps.last().cloned();
         match &operation.state {
             OperationState::Succeeded => return Ok(operation),
             OperationState::Failed { why } => {
@@ -72,7 +74,12 @@ pub async fn watch(api: &Connection, begun: Operation, wait: Wait, hint: &str) -
                 let what = kind(operation.kind);
                 return Err(CliError::Refused(format!("{what} {target} failed: {why}{hint}")));
             }
-            OperationState::Running if clock.now() >= deadline => return Ok(operation),
+            OperationState::Running if wait.wait == 0 => return Ok(operation),
+            OperationState::Running if clock.now() >= deadline => {
+                let (what, target, id) = (kind(operation.kind), &operation.target, operation.id);
+                let look = format!("it goes on; `bulkhead operation show {id}` says how far it is");
+                return Err(CliError::Refused(format!("{what} {target} has not ended after {} s: {look}", wait.wait)));
+            }
             OperationState::Running => tokio::time::sleep(POLL_PAUSE).await,
         }
         operation = api.get(&format!("/v1/operations/{}", operation.id)).await?;

@@ -17,6 +17,14 @@ pub enum InvalidAccount {
     Email,
 }
 
+/// Whether routers know an account: one that is suspended is refused by its cell, which says why.
+pub fn is_routed(state: AccountState) -> bool {
+    match state {
+        AccountState::Active | AccountState::Suspended | AccountState::Purging => true,
+        AccountState::Creating | AccountState::Deleting => false,
+    }
+}
+
 /// Checks a display name.
 ///
 /// # Errors

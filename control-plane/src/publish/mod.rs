@@ -4,7 +4,7 @@
 //! Invariant: the table at version *v* is the same whether built from the records or from the changes 1 to *v*.
 
 use crate::{
-    domain::cell,
+    domain::{account::is_routed, cell},
     limits::{CHANGES_PER_ANSWER, PUBLISH_INTERVAL},
     store::{
         Directory, DirectoryError, read,
@@ -14,7 +14,7 @@ use crate::{
 use bulkhead_model::{
     RoutingTable,
     api::control_plane::CellNode,
-    api::control_plane::{AccountState, Changes, FEED_WAIT_SECONDS},
+    api::control_plane::{Changes, FEED_WAIT_SECONDS},
     routing::{Home, NodeRoute},
 };
 use bulkhead_replica::{Reader, StoreError};
@@ -112,7 +112,7 @@ impl Default for Publisher {
 
 /// The table built from the records.
 fn snapshot(view: &dyn Reader) -> Result<RoutingTable, StoreError> {
-    let accounts = read::accounts(view)?.into_iter().filter(|(_, account)| is_published(account.state));
+    let accounts = read::accounts(view)?.into_iter().filter(|(_, account)| is_routed(account.state));
     let accounts = accounts.map(|(id, account)| (id, Home { cell: account.cell, epoch: account.epoch }));
     let mut table = RoutingTable {
         version: read::meta(view)?.routing_version,
@@ -130,14 +130,6 @@ fn snapshot(view: &dyn Reader) -> Result<RoutingTable, StoreError> {
         }
     }
     Ok(table)
-}
-
-/// Whether routers know an account: one that is suspended is refused by its cell, which says why.
-fn is_published(state: AccountState) -> bool {
-    match state {
-        AccountState::Active | AccountState::Suspended | AccountState::Purging => true,
-        AccountState::Creating | AccountState::Deleting => false,
-    }
 }
 
 fn routes(cell: Cell) -> Vec<NodeRoute> {

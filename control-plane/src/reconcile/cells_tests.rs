@@ -149,7 +149,7 @@ async fn three(world: &World) -> (Vec<CellNode>, Arc<AtomicUsize>) {
 /// Lives of a control plane, one pass each, until the cell is something that is waited for.
 async fn live_until(world: &World, local: &Local, is_there: impl Fn(&CellState) -> bool) -> Vec<CellState> {
     let mut states: Vec<CellState> = Vec::new();
-    let deadline = world.api.env.clock.now() + Duration::from_secs(20);
+    let deadline = world.api.env.clock.now() + Duration::from_secs(120);
     loop {
         let now = record(world).state;
         if states.last() != Some(&now) {

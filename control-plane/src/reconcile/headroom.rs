@@ -87,11 +87,14 @@ impl Headroom {
         if !cell::is_routed(&cell.state) {
             return Ok(None);
         }
-        let build = match self.watch.of(id).and_then(|seen| seen.build) {
-            // While it is upgraded node by node it is not judged; what it is of afterwards is.
-            None | Some(Err(_)) => None,
-            Some(Ok(build)) => Some(build),
-        };
+        let seen = self.watch.of(id);
+        // What was looked at once only has no rates yet; and a cell of which nothing is known is not opened for that.
+        let is_known = seen.as_ref().is_some_and(|seen| seen.again && matches!(seen.build, Some(Ok(_))));
+        if matches!(cell.state, CellState::Closed { .. }) && !is_known {
+            return Ok(None);
+        }
+        // While it is upgraded node by node it is not judged; what it is of afterwards is.
+        let build = seen.and_then(|seen| seen.build).and_then(Result::ok);
         let unvouched = self.certifier.unvouched(&view, id, cell, build.as_deref())?;
         Ok(match (&cell.state, unvouched) {
             (CellState::Closed { by: ClosedBy::Operator | ClosedBy::Certificate { .. } }, Some(_)) => None,

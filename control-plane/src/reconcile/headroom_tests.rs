@@ -120,3 +120,19 @@ async fn the_next_cell_is_requested_when_headroom_is_short_once_and_not_beyond_t
     assert_eq!(cells(&world).await, ["c1", "c2"], "another would fail likewise");
     assert_eq!(create(&world, 1).await.0, StatusCode::CREATED, "nobody was refused meanwhile");
 }
+
+#[tokio::test]
+async fn a_closed_cell_of_which_nothing_is_known_stays_closed() {
+    let world = World::start().await;
+    let follow = headroom(&world, 0, 8);
+    let closed = || CellState::Closed { by: ClosedBy::Certificate { why: "it ran another build".into() } };
+    world.advance("c1", closed()).await;
+    follow.pass().await.expect("readable");
+    assert_eq!(world.record("c1").state, closed(), "nobody has looked at it");
+    holds(&world, 0).await;
+    follow.pass().await.expect("readable");
+    assert_eq!(world.record("c1").state, closed(), "one look shows no rate");
+    holds(&world, 0).await;
+    follow.pass().await.expect("readable");
+    assert_eq!(world.record("c1").state, CellState::Active);
+}

@@ -88,6 +88,10 @@ impl Purger {
         drop(view);
         for (id, record) in due {
             if let Err(error) = self.purge(id, &record).await {
+                if matches!(error, PurgeError::Answer(StatusCode::FORBIDDEN, _)) {
+                    // Another node of the control plane led meanwhile, and made the key anew.
+                    self.signers.lock().remove(&id);
+                }
                 tracing::info!(account = %id, %error, "its purge goes on later");
             }
         }

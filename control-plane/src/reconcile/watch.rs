@@ -24,10 +24,12 @@ use tokio::time::Instant;
 pub struct Observed {
     pub at: Instant,
     pub figures: Figures,
-    /// What all its nodes run, or what each of them does; `None` when none answered.
+    /// What all its nodes run, or what each of them does when they differ; `None` when not all of them answered.
     pub build: Option<Result<String, String>>,
     /// Nodes that are ready.
     pub ready: u64,
+    /// Whether it was looked at shortly before, too: else there is no rate.
+    pub again: bool,
     /// Turns given since each node began.
     admitted: HashMap<NodeId, u64>,
 }
@@ -96,8 +98,10 @@ impl Watch {
         let figures = Figures { accounts: usage.accounts, bytes: usage.bytes, objects: usage.objects, requests };
         let builds: Vec<Seen> = statuses.iter().map(|status| Seen::Ready { build: status.build.clone() }).collect();
         let ready = statuses.iter().filter(|status| status.ready).count() as u64;
-        let build = Some(one_build(&builds));
-        self.seen.lock().insert(id.clone(), Observed { at: now, figures, build, ready, admitted });
+        let all = statuses.len() == cell.nodes.len();
+        let build = Some(one_build(&builds)).filter(|build| all || build.is_err());
+        let again = before.is_some();
+        self.seen.lock().insert(id.clone(), Observed { at: now, figures, build, ready, again, admitted });
     }
 }
 
@@ -121,8 +125,14 @@ mod tests {
     fn a_rate_counts_from_the_last_look_and_a_node_that_began_anew_from_its_beginning() {
         let now = Clock::system().now();
         let admitted = |one, two| HashMap::from([(NodeId(1), one), (NodeId(2), two)]);
-        let before =
-            Observed { at: now, figures: Figures::default(), build: None, ready: 2, admitted: admitted(100, 1_000) };
+        let before = Observed {
+            at: now,
+            figures: Figures::default(),
+            build: None,
+            ready: 2,
+            again: true,
+            admitted: admitted(100, 1_000),
+        };
         assert_eq!(rate(&before, &admitted(300, 40), now + Duration::from_secs(2)), 120);
     }
 }

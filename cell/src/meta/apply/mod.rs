@@ -95,6 +95,10 @@ impl Machine for Index {
         &FAMILIES
     }
 
+    fn newest_format(&self) -> u8 {
+        format::NEWEST
+    }
+
     fn apply(&self, view: &dyn Reader, command: &[u8]) -> Result<Applied, StoreError> {
         self.run(view, format::decode(command)?)
     }

@@ -2,6 +2,7 @@
 
 use super::change_set::ChangeSet;
 use crate::{
+    domain::account::is_routed,
     limits::KEYS_PER_ACCOUNT_MAX,
     store::{
         command::{Done, Outcome, Refusal},
@@ -58,7 +59,7 @@ pub fn begin_delete(set: &mut ChangeSet<'_>, id: AccountId, key: AccessKeyId) ->
     if record.state == KeyState::Deleting {
         return Ok(Ok(Done::Ok));
     }
-    if record.state == KeyState::Active && account_state(set, id)? == Some(AccountState::Active) {
+    if record.state == KeyState::Active && account_state(set, id)?.is_some_and(is_routed) {
         set.publish(&Change::KeyGone { key: key.clone() });
     }
     set.put_key(&key, &Key { state: KeyState::Deleting, ..record })?;

@@ -158,7 +158,10 @@ fn open(set: &mut ChangeSet<'_>, id: &CellId, record: Cell, note: String) -> Res
         set.put_cell(id, &record)?;
         return Ok(Ok(Done::Ok));
     }
-    set.note_operation(record.more.operation, Some(note), OperationState::Succeeded)?;
+    // Of a cell that was closed something else may be under way, or nothing.
+    if record.state == CellState::Certifying {
+        set.note_operation(record.more.operation, Some(note), OperationState::Succeeded)?;
+    }
     enter(set, id, record, CellState::Active)?;
     Ok(Ok(Done::Ok))
 }

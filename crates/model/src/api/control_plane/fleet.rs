@@ -91,6 +91,19 @@ impl Quota {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What is wrong with it, if anything is: what is reserved in a cell is added up, and a typing error must not close the cell to others.
+    ///
+    /// # Errors
+    /// Names the figure, what it is and what it may be at most.
+    pub fn validate(&self) -> Result<(), String> {
+        const MOST: [(&str, u64); 3] = [("bytes", 1 << 55), ("objects", 1 << 40), ("buckets", 1_000_000)];
+        let wrong = MOST.into_iter().zip([self.bytes, self.objects, self.buckets]);
+        let mut wrong = wrong.filter_map(|((name, most), set)| Some((name, most, set.filter(|set| *set > most)?)));
+        wrong.next().map_or(Ok(()), |(name, most, set)| {
+            Err(format!("quota.{name} is {set}, but must be at most {most}, which no cell holds"))
+        })
+    }
 }
 
 /// What vouches for a cell.
