@@ -229,9 +229,8 @@ pub const REPAIR_INTERVAL: Duration = Duration::from_secs(1);
 pub const REPAIR_ROUND: Duration = Duration::from_secs(30);
 /// Copies made at a time; each holds one chunk in memory.
 pub const REPAIRS_AT_ONCE: usize = 4;
-/// How fast copies are made at least, whatever tenants do, and at most.
+/// How fast copies are made at least, whatever tenants do. How fast at most is a setting.
 pub const REPAIR_BYTES_PER_SECOND_MIN: u64 = 16 << 20;
-pub const REPAIR_BYTES_PER_SECOND_MAX: u64 = 128 << 20;
 /// For one copy, for one question to a peer or the index, and before a copy that failed is tried again.
 pub const REPAIR_PATIENCE: Duration = Duration::from_secs(20);
 pub const SURVEY_PATIENCE: Duration = Duration::from_secs(5);

@@ -31,6 +31,7 @@ use bulkhead_service::{
     client::{Client, Endpoints},
     health,
     http::{self, Options, Running},
+    settings::Live,
     shutdown,
     telemetry::Metrics,
 };
@@ -191,7 +192,8 @@ fn start_jobs(
     let scrub_file = config.file.data.join("scrub.json");
     let (index, chunks, figures) = (index.clone(), chunks.clone(), Arc::clone(figures));
     let (admission, env) = (admission.clone(), env.clone());
-    jobs::Jobs { index, chunks, figures, admission, env, grace, scrub, census, scrub_file }.start();
+    let settings = settings(config, &env);
+    jobs::Jobs { index, chunks, figures, admission, env, settings, grace, scrub, census, scrub_file }.start();
 }
 
 /// Limits as this node has them in its own state: behind by what it has yet to apply.
@@ -236,8 +238,18 @@ fn s3_identity(config: &Config) -> s3::Identity {
 }
 
 fn names(config: &Config, env: &Env) -> Names {
-    let client = Client::new(Some(&config.control_plane_token), None);
-    Names::new(Endpoints::new(client, &config.file.control_plane), env.clock.clone())
+    Names::new(control_plane(config), env.clock.clone())
+}
+
+/// Settings as they were saved, followed from now on.
+fn settings(config: &Config, env: &Env) -> Live {
+    let settings = Live::open(&config.file.data, Some(config.file.cell.clone()));
+    env.tasks.spawn("settings", settings.clone().follow(control_plane(config), env.clone()));
+    settings
+}
+
+fn control_plane(config: &Config) -> Endpoints {
+    Endpoints::new(Client::new(Some(&config.control_plane_token), None), &config.file.control_plane)
 }
 
 /// Keeps the chunk store's topology that of the Raft group.

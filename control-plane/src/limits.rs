@@ -41,6 +41,19 @@ pub const IDEMPOTENT_KEPT: u64 = 10_000;
 pub const IDEMPOTENT_BYTES_MAX: usize = 16 << 10;
 /// Characters of an idempotency key.
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+/// Cells that one setting may name, in waves and by themselves.
+pub const SETTING_TARGETS_MAX: u64 = 1_000;
+/// Earlier states kept of a setting.
+pub const SETTING_HISTORY_KEPT: usize = 8;
+/// For how long a cell is watched before the next gets a change, in seconds: when it is not said, at least, and at most.
+pub const BAKE_SECONDS: u64 = 60;
+pub const BAKE_SECONDS_MIN: u64 = 10;
+pub const BAKE_SECONDS_MAX: u64 = 86_400;
+/// A cell that was seen so long ago is seen to be ready now.
+pub const SETTING_SEEN: Duration = Duration::from_secs(6);
+// It is seen anew while it bakes, and not only once: its nodes take up to three seconds to hear of the change.
+const _: () = assert!(SETTING_SEEN.as_secs() >= 2 * USAGE_INTERVAL.as_secs());
+const _: () = assert!(BAKE_SECONDS_MIN >= SETTING_SEEN.as_secs() + 3);
 /// Tokens of the API beside the first one.
 pub const TOKENS_MAX: u64 = 1_000;
 /// Bytes of a certificate. It rides in one Raft entry.

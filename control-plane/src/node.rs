@@ -7,7 +7,9 @@ use crate::{
     config::Config,
     limits::{DIRECTORY_CACHE_BYTES, DIRECTORY_CHECKPOINT_LOG_BYTES, RECONCILE_INTERVAL, SHUTDOWN_PATIENCE},
     provision::local::{Local, files::Surroundings},
-    reconcile::{Rhythm, accounts, cells::CellKeeper, claims, headroom::Headroom, purge::Purger, watch::Watch},
+    reconcile::{
+        Rhythm, accounts, cells::CellKeeper, claims, headroom::Headroom, purge::Purger, settings, watch::Watch,
+    },
     store::{Directory, apply::DirectoryMachine},
 };
 use bulkhead_model::api::cell::Member;
@@ -162,6 +164,7 @@ fn start_background(api: &Api) {
         config: api.headroom.clone(),
         clock: env.clock.clone(),
     };
+    tasks.spawn("roll out settings", settings::run(rhythm(), directory.clone(), watch.clone(), env.clone()));
     tasks.spawn("watch cells", watch.run(directory.clone(), cells.clone(), env.clone()));
     tasks.spawn("follow headroom", headroom.run(rhythm()));
     tasks.spawn("reconcile cells", CellKeeper::new(directory, cells, local, certifier, env).run(rhythm()));

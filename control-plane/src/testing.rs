@@ -64,6 +64,8 @@ pub struct FakeCell {
     /// Buckets that exist, by name.
     pub buckets: BTreeSet<String>,
     pub settled: Vec<SettleClaim>,
+    /// Its node says that it is not ready.
+    pub unready: bool,
     /// Every call is answered with this instead.
     pub broken: Option<StatusCode>,
 }
@@ -337,7 +339,7 @@ async fn status(State(cell): State<Shared>) -> axum::Json<NodeStatus> {
         az: "az-a".parse().expect("a label"),
         blueprint_hash: String::new(),
         build: cell.build.clone().unwrap_or_else(|| BUILD.into()),
-        ready: true,
+        ready: !cell.unready,
         waits_for: Vec::new(),
         leader: Some(NodeId(1)),
         term: 1,

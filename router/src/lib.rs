@@ -16,6 +16,7 @@ use bulkhead_service::{
     client::{Client, Endpoints},
     config::{ConfigError, read_token},
     http::{Handler, Options, RequestBody, Running, serve},
+    settings::Live,
     shutdown,
     telemetry::Metrics,
     tls,
@@ -39,13 +40,14 @@ pub struct Router {
     pub slots: Arc<Semaphore>,
     /// Bytes of bodies that may be held for all cells together.
     pub held_bytes: Arc<Semaphore>,
+    pub settings: Live,
     /// One for each request that waits for a key or a bucket to become known.
     pub unknown: Semaphore,
 }
 
 impl Router {
     /// A router that starts from the table `saved`, finds cells at `upstreams` and looks after them from now on.
-    pub fn new(env: Env, domains: Vec<String>, saved: RoutingTable, upstreams: Upstreams) -> Arc<Self> {
+    pub fn new(env: Env, domains: Vec<String>, saved: RoutingTable, upstreams: Upstreams, settings: Live) -> Arc<Self> {
         let upstreams = Arc::new(upstreams);
         let reconciled = Arc::clone(&upstreams);
         let on_publish = Box::new(move |table: &RoutingTable| reconciled.reconcile(table));
@@ -58,6 +60,7 @@ impl Router {
             upstreams,
             slots: Arc::new(Semaphore::new(limits::IN_FLIGHT_MAX)),
             held_bytes: Arc::new(Semaphore::new(limits::HELD_BYTES_MAX)),
+            settings,
             unknown: Semaphore::new(limits::UNKNOWN_WAITING_MAX),
         })
     }
@@ -117,7 +120,9 @@ pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Starte
     let token = read_token(&config.control_plane_token_file)?;
     let control_plane = Endpoints::new(Client::new(Some(&token), tls.clone()), &config.control_plane);
     let upstreams = Upstreams::new(env.clone(), tls);
-    let router = Router::new(env.clone(), config.domains.clone(), saved_table(config), upstreams);
+    let settings = Live::open(&config.data, None);
+    env.tasks.spawn("settings", settings.clone().follow(control_plane.clone(), env.clone()));
+    let router = Router::new(env.clone(), config.domains.clone(), saved_table(config), upstreams, settings);
     let table = Arc::clone(&router.table);
     let sync = Sync { env: env.clone(), table: Arc::clone(&table), control_plane, data: config.data.clone() };
     sync.start();

@@ -64,7 +64,7 @@ pub const TRIES_MAX: u32 = 32;
 /// Tries of one request that may end with their connection. It may be the request that ends the nodes: a third does not get it.
 pub const LOST_MAX: u32 = 2;
 
-/// Retries a cell's requests earn: one for every ten.
+/// Retries a cell's requests earn at most: one for every ten. A setting may make it less.
 pub const RETRIES_PER_REQUEST: f64 = 0.1;
 /// Retries per second that are allowed however few requests there are. Not in addition to what these earn: the larger counts.
 pub const RETRIES_PER_SECOND_FLOOR: f64 = 50.0;

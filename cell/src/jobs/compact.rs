@@ -18,7 +18,8 @@ use crate::{
     },
 };
 use async_trait::async_trait;
-use bulkhead_service::Env;
+use bulkhead_model::settings::COMPACTION;
+use bulkhead_service::{Env, settings::Live};
 use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
@@ -58,6 +59,7 @@ pub struct Job {
     /// Tells what tenants leave.
     pub admission: Admission,
     pub env: Env,
+    pub settings: Live,
     /// Released bytes are kept for so long.
     pub grace: Duration,
 }
@@ -73,7 +75,8 @@ impl Job {
         let mut activity = Activity::new(self.env.clock.now(), self.chunks.operations());
         loop {
             let is_busy = activity.is_busy(self.env.clock.now(), self.chunks.operations());
-            let done = self.chunks.local().compact_once(budget(is_busy, self.admission.utilisation())).await;
+            let pace = self.settings.choice(&COMPACTION, None, None);
+            let done = self.chunks.local().compact_once(budget(is_busy, self.admission.utilisation(), pace)).await;
             if let Outcome::Failed { why } = &done.outcome {
                 tracing::warn!(why, "an extent was not compacted");
             }
@@ -87,8 +90,12 @@ impl Job {
     }
 }
 
-fn budget(is_busy: bool, used_percent: u64) -> Budget {
-    let most = if is_busy { COMPACTION_BYTES_PER_SECOND_BUSY } else { COMPACTION_BYTES_PER_SECOND_MAX };
+/// What one step may move, and how fast: `gentle`, `normal` or `eager`. Never below the floor, and by what tenants leave.
+fn budget(is_busy: bool, used_percent: u64, pace: &str) -> Budget {
+    let most = match (pace, is_busy) {
+        ("gentle", _) | ("normal", true) => COMPACTION_BYTES_PER_SECOND_BUSY,
+        _ => COMPACTION_BYTES_PER_SECOND_MAX,
+    };
     let rate = of_what_is_left(COMPACTION_BYTES_PER_SECOND_BUSY, most, used_percent);
     Budget { bytes: COMPACTION_STEP_BYTES, bytes_per_second: rate }
 }
@@ -112,5 +119,21 @@ fn report(emptied: &Emptied) {
     if emptied.extents > 0 {
         let Emptied { extents, bytes, dead, moved, .. } = *emptied;
         tracing::info!(extents, bytes, dead, moved, "trash was emptied");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bulkhead_model::settings::Kind;
+
+    #[test]
+    fn each_pace_of_compaction_is_one_of_its_own_and_none_is_below_the_floor() {
+        let (floor, most) = (COMPACTION_BYTES_PER_SECOND_BUSY, COMPACTION_BYTES_PER_SECOND_MAX);
+        let Kind::Choice { of, default } = COMPACTION.kind else { panic!("it is a choice") };
+        assert_eq!((of, default), (&["gentle", "normal", "eager"][..], "normal"));
+        let rates = |pace| (budget(false, 0, pace).bytes_per_second, budget(true, 0, pace).bytes_per_second);
+        assert_eq!(["gentle", "normal", "eager"].map(rates), [(floor, floor), (most, floor), (most, most)]);
+        assert!(of.iter().all(|pace| budget(false, 100, pace).bytes_per_second == floor), "tenants come first");
     }
 }

@@ -13,7 +13,7 @@ pub mod scrub;
 
 use crate::{admit::Admission, chunks::ChunkStore, meta::index::IndexHandle};
 use bulkhead_replica::StoreError;
-use bulkhead_service::{Env, env::Tasks};
+use bulkhead_service::{Env, env::Tasks, settings::Live};
 use figures::Figures;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -24,6 +24,7 @@ pub struct Jobs {
     pub figures: Arc<Figures>,
     pub admission: Admission,
     pub env: Env,
+    pub settings: Live,
     /// Released bytes are kept for so long.
     pub grace: Duration,
     /// Every byte is read within this.
@@ -37,9 +38,9 @@ pub struct Jobs {
 impl Jobs {
     /// Starts them all. They end with the node's tasks.
     pub fn start(self) {
-        let Self { index, chunks, figures, admission, env, grace, scrub, census, scrub_file: path } = self;
+        let Self { index, chunks, figures, admission, env, settings, grace, scrub, census, scrub_file: path } = self;
         let (index, chunks, figures) = (|| index.clone(), || chunks.clone(), || Arc::clone(&figures));
-        let (admission, environment) = (|| admission.clone(), || env.clone());
+        let (admission, environment, settings) = (|| admission.clone(), || env.clone(), || settings.clone());
         let garbage = garbage::Job::new(index(), chunks(), figures(), environment(), grace);
         let census = census::Job {
             index: index(),
@@ -63,6 +64,7 @@ impl Jobs {
             figures: figures(),
             admission: admission(),
             env: environment(),
+            settings: settings(),
             grace,
         };
         let compact = compact::Job {
@@ -71,6 +73,7 @@ impl Jobs {
             figures: figures(),
             admission: admission(),
             env: environment(),
+            settings: settings(),
             grace,
         };
         env.tasks.spawn("epochs", epochs::run(index(), environment()));

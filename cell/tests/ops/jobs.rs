@@ -6,6 +6,7 @@ use bulkhead_cell::{
     jobs::{census, figures::Figures, repair},
     ops::{Caller, delete_object},
 };
+use bulkhead_service::settings::Live;
 use std::{sync::Arc, time::Duration};
 
 const LEN: usize = 9 << 20;
@@ -26,7 +27,8 @@ fn look_after(node: &TestNode) -> Arc<Figures> {
         interval,
     };
     let admission = node.cell.admission.clone();
-    let repair = repair::Job { index, chunks, figures: Arc::clone(&figures), admission, env, grace };
+    let settings = Live::default();
+    let repair = repair::Job { index, chunks, figures: Arc::clone(&figures), admission, env, settings, grace };
     node.env.tasks.spawn("census", census.run());
     node.env.tasks.spawn("repair", repair.run());
     figures

@@ -33,7 +33,7 @@ pub struct Access {
 pub struct Tokens {
     /// Everything.
     pub admin: Token,
-    /// Routing, buckets and status: for routers and cells.
+    /// Routing, buckets, settings and status: for routers and cells.
     pub machine: Token,
 }
 

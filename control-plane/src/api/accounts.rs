@@ -94,7 +94,14 @@ async fn reserve(api: &Api, wanted: &CreateAccount) -> Result<Reserved, Failure>
         };
         match api.directory.propose(Command::PlaceAccount(command)).await {
             Ok(Done::AccountPlaced { cell, epoch }) => return Ok(Reserved { account, key, cell, epoch }),
-            Ok(Done::Ok | Done::Claimed { .. } | Done::Operation { .. } | Done::First | Done::Again { .. }) => {
+            Ok(
+                Done::Ok
+                | Done::Claimed { .. }
+                | Done::Operation { .. }
+                | Done::Setting { .. }
+                | Done::First
+                | Done::Again { .. },
+            ) => {
                 return Err(Failure::failed("the directory gave an unexpected answer"));
             }
             Err(DirectoryError::Refused(

@@ -27,9 +27,12 @@ pub async fn claim(State(api): State<Api>, Body(wanted): Body<ClaimBucket>) -> R
     let command = Command::ClaimBucket { bucket: wanted.bucket, account: wanted.account };
     match api.directory.propose(command).await? {
         Done::Claimed { claim } => Ok(Json(Claimed { claim })),
-        Done::Ok | Done::AccountPlaced { .. } | Done::Operation { .. } | Done::First | Done::Again { .. } => {
-            Err(Failure::failed("the directory gave an unexpected answer"))
-        }
+        Done::Ok
+        | Done::AccountPlaced { .. }
+        | Done::Operation { .. }
+        | Done::Setting { .. }
+        | Done::First
+        | Done::Again { .. } => Err(Failure::failed("the directory gave an unexpected answer")),
     }
 }
 

@@ -140,10 +140,15 @@ impl From<Refusal> for Failure {
             | Refusal::CellUnvouched { .. }
             | Refusal::TokenExists(_)
             | Refusal::IllegalAccountMove { .. }
+            | Refusal::SettingStale { .. }
+            | Refusal::SettingUnderWay { .. }
+            | Refusal::NoRollout(_)
+            | Refusal::NothingToRollBack(_)
             | Refusal::BucketTaken => (StatusCode::CONFLICT, "conflict"),
             Refusal::TooManyKeys { .. }
             | Refusal::TooManyCells { .. }
             | Refusal::TooManyTokens { .. }
+            | Refusal::TooManyTargets { .. }
             | Refusal::TooManyBuckets { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "limit"),
             Refusal::IdempotencyMismatch(_) => (StatusCode::UNPROCESSABLE_ENTITY, "idempotency_mismatch"),
             Refusal::NoRoom | Refusal::NoCellFits { .. } => (StatusCode::SERVICE_UNAVAILABLE, "no_room"),

@@ -61,7 +61,12 @@ async fn under_key(
             let look = "a request under this key is under way, or nobody knows what became of it";
             return Err(Failure::conflict(format!("{look}: look what is there, and use another key")));
         }
-        Done::First | Done::Ok | Done::AccountPlaced { .. } | Done::Claimed { .. } | Done::Operation { .. } => {}
+        Done::First
+        | Done::Ok
+        | Done::AccountPlaced { .. }
+        | Done::Claimed { .. }
+        | Done::Operation { .. }
+        | Done::Setting { .. } => {}
     }
     let response = next.run(Request::from_parts(parts, Body::from(content))).await;
     remember(directory, key, response).await

@@ -18,6 +18,7 @@ mod operations;
 mod quarantine;
 mod routes;
 mod routing;
+mod settings;
 mod status;
 mod tokens;
 
@@ -45,7 +46,7 @@ use bulkhead_model::{
     api::control_plane::{
         Account, AuditEntry, Bucket, Cell, CellLoad, CellStorage, Changes, ClaimBucket, Claimed, CreateAccount,
         CreateToken, CreatedAccount, CreatedKey, CreatedToken, DnsPage, Explained, Fleet, Key, NodeQuarantine,
-        Operation, Quota, StampCell, Status, Token,
+        Operation, Quota, RollBackSetting, SetSetting, Setting, SettingsFor, StampCell, Status, Token,
     },
 };
 use bulkhead_service::Env;
@@ -80,7 +81,7 @@ impl Api {
     pub fn router(self, tokens: Tokens) -> Router {
         let gatekeeper = Arc::new(Gatekeeper { tokens, directory: self.directory.clone() });
         let routes = of_cells(of_accounts(Routes::new(gatekeeper)));
-        let (router, calls) = of_machines(of_the_fleet(routes)).finish();
+        let (router, calls) = of_machines(of_settings(of_the_fleet(routes))).finish();
         let document = Arc::new(openapi::document(&calls));
         router
             // Open to all: it says what this program answers, and nothing of a fleet.
@@ -245,6 +246,36 @@ fn of_the_fleet(routes: Routes) -> Routes {
         )
         .call(Call::get("/v1/tokens", "All tokens by name and role.").admin().answers::<Vec<Token>>(), tokens::list)
         .call(Call::delete("/v1/tokens/{token}", "Revoke a token.").admin(), tokens::revoke)
+}
+
+fn of_settings(routes: Routes) -> Routes {
+    let setting = |call: Call| call.answers::<Setting>();
+    routes
+        .call(
+            Call::get("/v1/settings", "All settings, what is said of them, and what is being done.")
+                .answers::<Vec<Setting>>(),
+            settings::list,
+        )
+        .call(setting(Call::get("/v1/settings/{setting}", "One setting.")), settings::show)
+        .call(
+            setting(Call::put("/v1/settings/{setting}", "Change a setting, cell by cell.").takes::<SetSetting>()),
+            settings::set,
+        )
+        .call(
+            setting(
+                Call::post("/v1/settings/{setting}/rollback", "Take back what is on its way, or else the last change.")
+                    .takes::<RollBackSetting>(),
+            ),
+            settings::roll_back,
+        )
+        .call(
+            Call::get("/v1/settings/for", "What a router, or the nodes of a cell, hold.")
+                .machines()
+                .query("known", "the version that is known: nothing more is answered while it is the last")
+                .query("cell", "the cell; without it, for a router")
+                .answers::<SettingsFor>(),
+            settings::for_machines,
+        )
 }
 
 fn of_machines(routes: Routes) -> Routes {

@@ -19,6 +19,7 @@ mod operation;
 mod output;
 mod quarantine;
 mod replace;
+mod setting;
 mod status;
 mod storage;
 mod token;
@@ -76,6 +77,9 @@ enum Command {
     /// Who changed what, and when.
     #[command(after_help = "Example: bulkhead audit --after 120 --full")]
     Audit(audit::Audit),
+    /// Settings of routers and cells that change while they run.
+    #[command(subcommand, after_help = "Example: bulkhead setting list")]
+    Setting(setting::Command),
     /// Who may call the control plane, and with which role.
     #[command(subcommand, after_help = "Example: bulkhead token list")]
     Token(token::Command),
@@ -110,6 +114,7 @@ pub async fn run(arguments: Arguments) -> Result<Output, CliError> {
         Command::Dns => dns::zone(&settings.connect()?).await,
         Command::Operation(command) => command.run(&settings.connect()?).await,
         Command::Audit(audit) => audit.run(&settings.connect()?).await,
+        Command::Setting(command) => command.run(&settings.connect()?).await,
         Command::Token(command) => command.run(&settings.connect()?).await,
         Command::Status => status::show(&settings.connect()?).await,
         Command::Dev(command) => command.run(settings).await,

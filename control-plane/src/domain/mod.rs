@@ -11,4 +11,5 @@ pub mod headroom;
 pub mod keys;
 pub mod placement;
 pub mod replacement;
+pub mod rollout;
 pub mod stamping;

@@ -16,6 +16,9 @@ mod replacements;
 #[cfg(test)]
 mod replacements_tests;
 mod restarts;
+pub mod settings;
+#[cfg(test)]
+mod settings_tests;
 #[cfg(test)]
 mod tests;
 pub mod watch;

@@ -4,9 +4,10 @@ use crate::{
     cells::Cells,
     domain::{
         cell,
+        rollout::Look,
         stamping::{Seen, one_build},
     },
-    limits::{USAGE_FRESH, USAGE_INTERVAL},
+    limits::{SETTING_SEEN, USAGE_FRESH, USAGE_INTERVAL},
     store::{Directory, read, record::Cell},
 };
 use bulkhead_model::{
@@ -38,12 +39,15 @@ pub struct Observed {
 #[derive(Debug, Clone)]
 pub struct Watch {
     clock: Clock,
+    /// Since when it is looked.
+    since: Instant,
     seen: Arc<Mutex<HashMap<CellId, Observed>>>,
 }
 
 impl Watch {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, seen: Arc::default() }
+        let since = clock.now();
+        Self { clock, since, seen: Arc::default() }
     }
 
     /// Looks at every cell until the process stops: on every node of the control plane, since each of them places accounts.
@@ -73,6 +77,16 @@ impl Watch {
     pub fn of(&self, cell: &CellId) -> Option<Observed> {
         let now = self.clock.now();
         self.seen.lock().get(cell).filter(|seen| now.saturating_duration_since(seen.at) < USAGE_FRESH).cloned()
+    }
+
+    /// How a cell is, as far as it is seen: not seen lately means that it does not answer only when it was looked for that long.
+    pub fn look_at(&self, cell: &CellId) -> Look {
+        let now = self.clock.now();
+        match self.of(cell) {
+            Some(seen) if now.saturating_duration_since(seen.at) <= SETTING_SEEN => Look::Ready(seen.ready),
+            None if now.saturating_duration_since(self.since) >= USAGE_FRESH => Look::Silent,
+            Some(_) | None => Look::Unknown,
+        }
     }
 
     /// What a cell was seen to hold and to be asked; nothing when it was not seen.

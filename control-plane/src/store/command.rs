@@ -2,13 +2,14 @@
 //!
 //! The proposer stamps time, ids and the placement ring's candidates; `apply` decides. Formats are frozen.
 
-use super::format::{V1, V2};
+use super::format::{V1, V2, V3};
 use super::record::{Answered, Certified};
 use bulkhead_model::{
     AccessKeyId, AccountId, AccountLimits, CellId, ClaimId, Epoch, NodeId, Timestamp,
     api::control_plane::{
-        AccountState, CellNode, CellState, Figures, OperationKind, OperationState, Quota, ReplaceStep, Role,
+        AccountState, CellNode, CellState, Figures, OperationKind, OperationState, Quota, ReplaceStep, Role, Target,
     },
+    settings::Held,
 };
 use serde::{Deserialize, Serialize};
 
@@ -208,6 +209,39 @@ pub enum Command {
         key: String,
         answer: Option<Answered>,
     },
+    // From here on: version 3.
+    /// Begins to change a setting.
+    SetSetting(SetSetting),
+    /// The next cell gets what is on its way: so many of its nodes are ready. One that is gone is passed over.
+    StepSetting {
+        setting: String,
+        /// The version of the setting that was seen.
+        seen: u64,
+        ready: Option<u64>,
+    },
+    /// Every cell has what was on its way.
+    FinishSetting {
+        setting: String,
+        seen: u64,
+    },
+    /// Takes back what is on its way, or else the last change.
+    RollBackSetting {
+        setting: String,
+        expected: Option<u64>,
+        /// When it is done by itself.
+        why: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetSetting {
+    pub setting: String,
+    pub target: Target,
+    /// `None` takes back what was said.
+    pub to: Option<Held>,
+    /// The version of the setting that the change was decided on.
+    pub expected: Option<u64>,
+    pub bake_seconds: u64,
 }
 
 /// A cell an account may go to, and what was last seen of it.
@@ -275,6 +309,10 @@ impl Command {
             | Self::RevokeToken { .. }
             | Self::BeginIdempotent { .. }
             | Self::FinishIdempotent { .. } => V2,
+            Self::SetSetting(_)
+            | Self::StepSetting { .. }
+            | Self::FinishSetting { .. }
+            | Self::RollBackSetting { .. } => V3,
         }
     }
 
@@ -320,6 +358,11 @@ pub enum Done {
     Again {
         answer: Option<Answered>,
     },
+    // From here on: version 3.
+    /// The setting has this version now.
+    Setting {
+        version: u64,
+    },
 }
 
 impl Done {
@@ -327,6 +370,7 @@ impl Done {
         match self {
             Self::Ok | Self::AccountPlaced { .. } | Self::Claimed { .. } => V1,
             Self::Operation { .. } | Self::First | Self::Again { .. } => V2,
+            Self::Setting { .. } => V3,
         }
     }
 }
@@ -409,6 +453,21 @@ pub enum Refusal {
     IdempotencyMismatch(String),
     #[error("account {account} is {state:?}, from where it cannot become {to:?}")]
     IllegalAccountMove { account: AccountId, state: AccountState, to: AccountState },
+    // From here on: version 3.
+    #[error(
+        "{setting} is at version {version} now, and this was decided on version {expected}: look again, then decide"
+    )]
+    SettingStale { setting: String, expected: u64, version: u64 },
+    #[error(
+        "a change of {setting} is under way and has reached {reached} of {cells} cells; wait, or take it back with `bulkhead setting rollback {setting}`"
+    )]
+    SettingUnderWay { setting: String, reached: u64, cells: u64 },
+    #[error("no change of {0} is under way that could go on so")]
+    NoRollout(String),
+    #[error("{0} has no earlier state to go back to")]
+    NothingToRollBack(String),
+    #[error("the setting would name {targets} cells, but at most {max} are allowed; say it of the fleet")]
+    TooManyTargets { targets: u64, max: u64 },
 }
 
 impl Refusal {
@@ -448,6 +507,11 @@ impl Refusal {
             | Self::TooManyTokens { .. }
             | Self::IdempotencyMismatch(_)
             | Self::IllegalAccountMove { .. } => V2,
+            Self::SettingStale { .. }
+            | Self::SettingUnderWay { .. }
+            | Self::NoRollout(_)
+            | Self::NothingToRollBack(_)
+            | Self::TooManyTargets { .. } => V3,
         }
     }
 }

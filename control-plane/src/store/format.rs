@@ -7,6 +7,7 @@ use super::command::{Envelope, Outcome};
 use super::record::{
     Account, AuditRecord, Bucket, Cell, CertificateRecord, Counters, Idempotent, Key, Meta, OperationRecord,
     TokenRecord,
+    setting::{SettingRecord, SettingsVersion},
 };
 use bulkhead_model::{AccountId, routing::Change};
 use bulkhead_replica::StoreError;
@@ -16,6 +17,8 @@ use serde::{Serialize, de::DeserializeOwned};
 pub const V1: u8 = 1;
 /// What came with the gate: see each record.
 pub const V2: u8 = 2;
+/// What came with settings.
+pub const V3: u8 = 3;
 
 /// Something the directory persists or sends through its log.
 pub trait Stored: Sized {
@@ -70,6 +73,8 @@ one_version! {
     TokenRecord => V2, "token";
     Idempotent => V2, "idempotent request";
     Counters => V2, "counters";
+    SettingRecord => V3, "setting";
+    SettingsVersion => V3, "version of settings";
 }
 
 /// The stored form of `value`.
@@ -115,7 +120,26 @@ macro_rules! grown {
 grown!(Account, super::record::v1::Account, "account");
 grown!(Key, super::record::v1::Key, "key");
 grown!(Cell, super::record::v1::Cell, "cell");
-grown!(Envelope, super::command::v1::Envelope, "command");
+
+impl Stored for Envelope {
+    const WHAT: &'static str = "command";
+
+    fn write(&self) -> (u8, Vec<u8>) {
+        match self.first_form() {
+            Some(first) => (V1, body(&first)),
+            None => (self.command.version().max(V2), body(self)),
+        }
+    }
+
+    fn read(version: u8, body: &[u8]) -> Option<Result<Self, postcard::Error>> {
+        match version {
+            V1 => Some(whole::<super::command::v1::Envelope>(body).map(Into::into)),
+            // Version 3 has more commands, behind those of version 2.
+            V2 | V3 => Some(whole(body)),
+            _ => None,
+        }
+    }
+}
 
 impl Stored for Outcome {
     const WHAT: &'static str = "outcome";
@@ -129,8 +153,8 @@ impl Stored for Outcome {
     }
 
     fn read(version: u8, body: &[u8]) -> Option<Result<Self, postcard::Error>> {
-        // Version 2 has more variants, behind those of version 1.
-        matches!(version, V1 | V2).then(|| whole(body))
+        // Each version has more variants, behind those of the one before.
+        matches!(version, V1..=V3).then(|| whole(body))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The bytes of everything the directory persists, pinned: a format that changes under its version number fails here.
 //!
-//! `golden/v1.txt` and `golden/v2.txt` hold a name and the hex bytes per line. Lines are added for new records, never changed. What
+//! `golden/v1.txt`, `v2.txt` and `v3.txt` hold a name and the hex bytes per line. Lines are added for new records, never changed. What
 //! version 1 holds is still written in it: see [`super::format`].
 
 use super::{
@@ -210,3 +210,5 @@ fn everything_the_directory_stores_has_the_bytes_it_was_released_with() {
 
 #[path = "golden_v2.rs"]
 mod v2;
+#[path = "golden_v3.rs"]
+mod v3;

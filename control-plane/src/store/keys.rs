@@ -15,7 +15,8 @@ pub const BUCKETS: Family = family(3, "buckets");
 pub const CELLS: Family = family(4, "cells");
 /// Routing version (8 bytes, big-endian) → routing change; the last [`crate::limits::CHANGES_KEPT`] of them.
 pub const CHANGES: Family = family(5, "changes");
-/// [`META_KEY`] → [`super::record::Meta`], [`COUNTERS_KEY`] → [`super::record::Counters`].
+/// [`META_KEY`] → [`super::record::Meta`], [`COUNTERS_KEY`] → [`super::record::Counters`],
+/// [`SETTINGS_KEY`] → [`super::record::setting::SettingsVersion`].
 pub const META: Family = family(6, "meta");
 /// What a reconciler has to look after ([`Unsettled`]) → nothing. A thing is in it exactly while it is unsettled.
 pub const UNSETTLED: Family = family(7, "unsettled");
@@ -34,6 +35,9 @@ pub const TOKENS: Family = family(12, "tokens");
 /// so-manieth to be remembered. The last [`crate::limits::IDEMPOTENT_KEPT`] of them.
 pub const IDEMPOTENT: Family = family(13, "idempotent");
 
+/// Name → [`super::record::setting::SettingRecord`].
+pub const SETTINGS: Family = family(14, "settings");
+
 /// All of them, each at its index.
 pub const FAMILIES: &[Family] = &[
     ACCOUNTS,
@@ -50,12 +54,15 @@ pub const FAMILIES: &[Family] = &[
     AUDIT,
     TOKENS,
     IDEMPOTENT,
+    SETTINGS,
 ];
 
 /// Where [`META`] holds [`super::record::Meta`].
 pub const META_KEY: &[u8] = b"meta";
 /// Where [`META`] holds [`super::record::Counters`].
 pub const COUNTERS_KEY: &[u8] = b"counters";
+/// Where [`META`] holds [`super::record::setting::SettingsVersion`].
+pub const SETTINGS_KEY: &[u8] = b"settings";
 
 const fn family(index: u8, name: &'static str) -> Family {
     Family { index, name, large_values: false }

@@ -6,6 +6,7 @@ use super::{
     record::{
         Account, AuditRecord, Bucket, Cell, CertificateRecord, Counters, Idempotent, Key, Meta, OperationRecord,
         TokenRecord,
+        setting::{SettingRecord, SettingsVersion},
     },
 };
 use bulkhead_model::{AccessKeyId, AccountId, CellId, routing};
@@ -183,4 +184,19 @@ pub fn idempotent(view: &dyn Reader, key: &str) -> Result<Option<Idempotent>, St
 /// The key of the request that was the `number`th to be remembered, if it is still.
 pub fn idempotent_number(view: &dyn Reader, number: u64) -> Result<Option<String>, StoreError> {
     get(view, keys::IDEMPOTENT, &keys::idempotent_number(number))
+}
+
+/// What is said of a setting; `None` when nothing ever was.
+pub fn setting(view: &dyn Reader, name: &str) -> Result<Option<SettingRecord>, StoreError> {
+    get(view, keys::SETTINGS, name.as_bytes())
+}
+
+/// All settings of which something was said, by name.
+pub fn settings(view: &dyn Reader) -> Result<Vec<(String, SettingRecord)>, StoreError> {
+    scan(view, keys::SETTINGS, &[], usize::MAX, |key, value| Ok((text_id("setting", key)?, format::decode(value)?)))
+}
+
+/// The version of all settings; 0 before there are any.
+pub fn settings_version(view: &dyn Reader) -> Result<SettingsVersion, StoreError> {
+    Ok(get(view, keys::META, keys::SETTINGS_KEY)?.unwrap_or_default())
 }

@@ -16,6 +16,7 @@ use bulkhead_model::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod setting;
 pub mod v1;
 
 /// A tenant, and where it lives.

@@ -14,6 +14,7 @@ pub mod ids;
 pub mod machine;
 pub mod names;
 pub mod routing;
+pub mod settings;
 pub mod shard;
 pub mod timestamp;
 

@@ -1,4 +1,4 @@
-//! Process plumbing shared by the servers: environment, configuration, telemetry, TLS, HTTP serving, calls, shutdown.
+//! Process plumbing shared by the servers: environment, configuration, telemetry, TLS, HTTP serving, calls, settings, shutdown.
 //!
 //! Knows nothing of S3, storage or routing.
 
@@ -13,6 +13,7 @@ pub mod health;
 pub mod http;
 pub mod limits;
 pub mod open_files;
+pub mod settings;
 pub mod shutdown;
 pub mod telemetry;
 pub mod tls;

@@ -58,3 +58,7 @@ pub const OPEN_FILES_LEAST: u64 = 4_096;
 pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
 /// For one export of spans, and for the last one at shutdown.
 pub const EXPORT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often settings are asked for, and how long one answer may take.
+pub const SETTINGS_POLL: Duration = Duration::from_secs(2);
+pub const SETTINGS_PATIENCE: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use crate::{
         throttle::Sort,
     },
 };
-use bulkhead_model::headers;
+use bulkhead_model::{headers, settings::THROTTLE};
 use bulkhead_service::http::RequestBody;
 use http::{Method, StatusCode, request::Parts};
 use http_body::Body as _;
@@ -41,10 +41,13 @@ pub fn run(router: &Router, head: &Parts, body: &RequestBody, cx: &mut RequestCx
     take_slots(router, cx)
 }
 
-/// Of an account that is refused most of what it asks for, some is refused here.
+/// Of an account that is refused most of what it asks for, some is refused here, unless a setting leaves that to the cell.
 fn throttle(router: &Router, cx: &mut RequestCx) -> Result<(), Fault> {
     const DRAWS: u64 = 1 << 20;
     let (cell, location) = (cx.cell.as_ref().ok_or(Fault::NoHome)?, cx.location.as_ref().ok_or(Fault::NoHome)?);
+    if !router.settings.is_on(&THROTTLE, Some(&cell.id), Some(location.account)) {
+        return Ok(());
+    }
     let (sort, draw) =
         (Sort::of(&cx.method, cx.identity.names_object), router.env.rng.below(DRAWS) as f64 / DRAWS as f64);
     let counted = cell.throttle().pass(location.account, sort, draw, router.env.clock.now());

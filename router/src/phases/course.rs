@@ -24,7 +24,10 @@ use crate::{
         retry::{self, Failure, Remains},
     },
 };
-use bulkhead_model::NodeId;
+use bulkhead_model::{
+    NodeId,
+    settings::{RETRY_PERCENT, SECOND_TRIES},
+};
 use futures::future::{Either, select};
 use http::{Method, StatusCode};
 use std::{pin::pin, sync::Arc};
@@ -66,7 +69,7 @@ impl Course {
         cx: &mut RequestCx,
     ) -> Result<Answer, Fault> {
         if let Some(cell) = &cx.cell {
-            cell.budget().earn();
+            cell.budget().earn(router.settings.number(&RETRY_PERCENT, Some(&cell.id)));
         }
         loop {
             let cell = Arc::clone(cx.cell.as_ref().ok_or(Fault::NoHome)?);
@@ -204,15 +207,18 @@ impl Course {
         // The first may still end with its connection, and so may this one.
         let may_be_lost = self.lost + 2 <= limits::LOST_MAX;
         let is_possible = cell.nodes.len() >= 2 && cx.tries < limits::TRIES_MAX && may_be_lost && cell.admits(now);
-        if !is_possible || !cell.budget().spend_beside(now) {
+        let (account, is_read) = (cx.location.as_ref()?.account, matches!(cx.method, Method::GET | Method::HEAD));
+        let variant = router.settings.choice(&SECOND_TRIES, Some(&cell.id), Some(account));
+        let is_wanted = is_possible && retry::gets_second_try(variant, is_read);
+        if !is_wanted || !cell.budget().spend_beside(now) {
             return None;
         }
         let mut tried = self.tried.clone();
         tried.push(first.route.node);
         let wish = Wish { leader: self.prefers_leader, ..Wish::default() };
-        let beside = router.upstreams.choose(cell, cx.location.as_ref()?.account, &tried, wish)?;
+        let beside = router.upstreams.choose(cell, account, &tried, wish)?;
         cx.tries += 1;
-        metrics::counter!("second_tries", "cell" => cell.id.as_str().to_owned()).increment(1);
+        metrics::counter!("second_tries", "cell" => cell.id.as_str().to_owned(), "variant" => variant).increment(1);
         Some(beside)
     }
 

@@ -76,6 +76,15 @@ pub fn backoff(retry: u32) -> Duration {
     limits::BACKOFF_FIRST.saturating_mul(1 << retry.clamp(1, 16).saturating_sub(1)).min(limits::BACKOFF_MAX)
 }
 
+/// Whether a request whose first try is silent gets a second one beside it, by the variant of `router.second-tries` that its account has.
+pub fn gets_second_try(variant: &str, is_read: bool) -> bool {
+    match variant {
+        "off" => false,
+        "reads" => is_read,
+        _ => true,
+    }
+}
+
 /// What requests earned longer ago than this does not keep the floor from giving now.
 const FLOOR_WINDOW: Duration = Duration::from_secs(1);
 
@@ -104,11 +113,12 @@ impl Budget {
         Self { state: Mutex::new(Saved { retries: limits::RETRIES_SAVED_MAX, at: now, earned: 0.0 }) }
     }
 
-    /// A request arrived for the cell.
-    pub fn earn(&self) {
+    /// A request arrived for the cell. It earns so many hundredths of a retry, at most [`limits::RETRIES_PER_REQUEST`].
+    pub fn earn(&self, percent: u64) {
+        let earned = (percent as f64 / 100.0).min(limits::RETRIES_PER_REQUEST);
         let mut state = self.state.lock();
-        state.retries = (state.retries + limits::RETRIES_PER_REQUEST).min(limits::RETRIES_SAVED_MAX);
-        state.earned += limits::RETRIES_PER_REQUEST;
+        state.retries = (state.retries + earned).min(limits::RETRIES_SAVED_MAX);
+        state.earned += earned;
     }
 
     /// Takes one retry after a try that failed, if there is one.
@@ -141,6 +151,7 @@ impl Budget {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bulkhead_model::settings::{Kind, RETRY_PERCENT, SECOND_TRIES};
     use bulkhead_service::env::Clock;
     use proptest::prelude::*;
 
@@ -153,7 +164,7 @@ mod tests {
         let now = Clock::system().now();
         let budget = Budget::new(now);
         assert_eq!(spend_all(&budget, now), limits::RETRIES_SAVED_MAX as usize);
-        (0..100).for_each(|_| budget.earn());
+        (0..100).for_each(|_| budget.earn(10));
         assert_eq!(spend_all(&budget, now), 9, "the last tenth is a rounding away");
     }
 
@@ -165,6 +176,28 @@ mod tests {
         let second = now + Duration::from_secs(1);
         assert_eq!(spend_all(&budget, second), limits::RETRIES_PER_SECOND_FLOOR as usize);
         assert_eq!(spend_all(&budget, second + Duration::from_secs(3600)), limits::RETRIES_SAVED_MAX as usize);
+    }
+
+    #[tokio::test]
+    async fn requests_earn_what_the_setting_says_and_never_more_than_a_tenth() {
+        let now = Clock::system().now();
+        for (percent, retries) in [(0, 0), (5, 5), (10, 10), (50, 10)] {
+            let budget = Budget::new(now);
+            spend_all(&budget, now);
+            // Half of one lest the last is a rounding away.
+            (0..105).for_each(|_| budget.earn(percent));
+            assert_eq!(spend_all(&budget, now), retries, "{percent}%");
+        }
+    }
+
+    #[test]
+    fn each_variant_of_second_tries_says_which_requests_get_one() {
+        let both = |variant| (gets_second_try(variant, true), gets_second_try(variant, false));
+        assert_eq!(["off", "reads", "all"].map(both), [(false, false), (true, false), (true, true)]);
+        let Kind::Choice { of, .. } = SECOND_TRIES.kind else { panic!("it is a choice") };
+        assert_eq!(of, ["off", "reads", "all"], "a variant that is added must be decided about");
+        let Kind::Number { max, .. } = RETRY_PERCENT.kind else { panic!("it is a number") };
+        assert_eq!(max as f64 / 100.0, limits::RETRIES_PER_REQUEST, "the promise of a tenth");
     }
 
     #[test]
@@ -193,7 +226,7 @@ mod tests {
             let (mut now, mut requests, mut retries) = (start, 0_u32, 0_u32);
             for (passed, arrived, wanted) in history {
                 now += Duration::from_millis(passed);
-                (0..arrived).for_each(|_| budget.earn());
+                (0..arrived).for_each(|_| budget.earn(10));
                 requests += arrived;
                 retries += (0..wanted).map(|_| u32::from(budget.spend(now))).sum::<u32>();
                 let (earned, seconds) = (f64::from(requests) * limits::RETRIES_PER_REQUEST, (now - start).as_secs_f64());
@@ -212,7 +245,7 @@ mod tests {
             for per_second in rounds {
                 for _ in 0..per_second {
                     now += Duration::from_secs(1) / per_second;
-                    budget.earn();
+                    budget.earn(10);
                     requests += 1;
                     // Every request fails and wants one more try, and one more.
                     retries += u32::from(budget.spend(now)) + u32::from(budget.spend(now));

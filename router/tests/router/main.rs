@@ -3,4 +3,5 @@
 mod containing;
 mod forwarding;
 mod retrying;
+mod settings;
 mod support;

@@ -35,6 +35,7 @@ use bulkhead_service::{
     client::{Client, Endpoints},
     env::{Clock, Pace, Rng},
     http,
+    settings::Live,
 };
 use std::{
     convert::Infallible,
@@ -400,6 +401,7 @@ impl Boot {
             figures: Arc::clone(&figures),
             admission: cell.admission.clone(),
             env,
+            settings: Live::default(),
             grace: GRACE,
             scrub: SCRUB,
             census: CENSUS,

@@ -10,7 +10,10 @@ use crate::{
 };
 use bulkhead_model::RoutingTable;
 use bulkhead_router::{Router, upstream::Upstreams};
-use bulkhead_service::http::{Options, serve_connection};
+use bulkhead_service::{
+    http::{Options, serve_connection},
+    settings::Live,
+};
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 
@@ -41,7 +44,7 @@ impl RouterHost {
         let (env, saved) = (up.env.clone(), self.saved.lock().clone());
         let router = up.runtime.block_on(async move {
             let upstreams = Upstreams::over(env.clone(), Arc::new(dial));
-            Router::new(env, Vec::new(), saved, upstreams)
+            Router::new(env, Vec::new(), saved, upstreams, Live::default())
         });
         drop(up.door.set(door(&router)));
         self.running = Arc::downgrade(&router);

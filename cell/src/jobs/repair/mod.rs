@@ -17,13 +17,14 @@ use crate::{
     admit::Admission,
     chunks::{ChunkStore, CopyError, RestoreError, Wanted, repairs::MissingCopy},
     limits::{
-        HELD_IDS_MAX, REPAIR_BYTES_PER_SECOND_MAX, REPAIR_BYTES_PER_SECOND_MIN, REPAIR_INTERVAL, REPAIR_PATIENCE,
-        REPAIR_RETRY, REPAIR_ROUND, REPAIRS_AT_ONCE, SURVEY_PATIENCE,
+        HELD_IDS_MAX, REPAIR_BYTES_PER_SECOND_MIN, REPAIR_INTERVAL, REPAIR_PATIENCE, REPAIR_RETRY, REPAIR_ROUND,
+        REPAIRS_AT_ONCE, SURVEY_PATIENCE,
     },
     meta::{bytes::Bytes, index::IndexHandle},
 };
+use bulkhead_model::settings::REPAIR_RATE;
 use bulkhead_replica::{ReadError, StoreError};
-use bulkhead_service::Env;
+use bulkhead_service::{Env, settings::Live};
 use futures::StreamExt as _;
 use parking_lot::Mutex;
 use plan::{Need, Plan, Survey, Task, need, plan};
@@ -51,6 +52,7 @@ pub struct Job {
     /// Tells what tenants leave.
     pub admission: Admission,
     pub env: Env,
+    pub settings: Live,
     /// Released bytes are kept for so long.
     pub grace: Duration,
 }
@@ -189,12 +191,13 @@ impl Job {
         let (pacer, activity) = &mut *pace.lock();
         let now = self.env.clock.now();
         let is_busy = activity.is_busy(now, self.chunks.operations());
-        pacer.slot(now, at_rate(bytes.into(), rate(is_busy, self.admission.utilisation())))
+        let most = self.settings.number(&REPAIR_RATE, None);
+        pacer.slot(now, at_rate(bytes.into(), rate(is_busy, self.admission.utilisation(), most)))
     }
 }
 
-/// Bytes per second, with so much of the node in use. Never below the floor.
-fn rate(is_busy: bool, used_percent: u64) -> u64 {
-    let most = if is_busy { REPAIR_BYTES_PER_SECOND_MIN } else { REPAIR_BYTES_PER_SECOND_MAX };
+/// Bytes per second, with so much of the node in use, and `most` allowed. Never below the floor.
+fn rate(is_busy: bool, used_percent: u64, most: u64) -> u64 {
+    let most = if is_busy { REPAIR_BYTES_PER_SECOND_MIN } else { most };
     of_what_is_left(REPAIR_BYTES_PER_SECOND_MIN, most, used_percent)
 }

@@ -11,7 +11,7 @@ use crate::{
         view::IndexView,
     },
 };
-use bulkhead_model::{AccountId, Timestamp};
+use bulkhead_model::{AccountId, Timestamp, settings::Kind};
 use bulkhead_replica::{MemoryStore, Mutation};
 
 fn put<T: Record>(store: &mut MemoryStore, row: Row<T>, value: &T) {
@@ -42,8 +42,13 @@ fn only_what_is_named_is_copied_and_each_chunk_with_its_own_length() {
 
 #[test]
 fn repair_has_a_floor_and_a_ceiling() {
-    let (floor, most) = (REPAIR_BYTES_PER_SECOND_MIN, REPAIR_BYTES_PER_SECOND_MAX);
-    assert_eq!((rate(true, 0), rate(false, 0)), (floor, most));
-    assert_eq!((rate(true, 100), rate(false, 100)), (floor, floor), "tenants take everything, but for the floor");
-    assert!((floor..most).contains(&rate(false, 50)));
+    let Kind::Number { min, max, default, .. } = REPAIR_RATE.kind else { panic!("it is a number") };
+    let floor = REPAIR_BYTES_PER_SECOND_MIN;
+    assert_eq!(min, floor, "no setting goes below the floor");
+    for most in [min, default, max] {
+        assert_eq!((rate(true, 0, most), rate(false, 0, most)), (floor, most));
+        let full = (rate(true, 100, most), rate(false, 100, most));
+        assert_eq!(full, (floor, floor), "tenants take everything, but for the floor");
+        assert!((floor..=most).contains(&rate(false, 50, most)));
+    }
 }

@@ -13,6 +13,7 @@ use crate::{
         record::{
             Account, AuditRecord, Bucket, Cell, CertificateRecord, Counters, Idempotent, Key, Meta, OperationRecord,
             TokenRecord,
+            setting::{SettingRecord, SettingsVersion},
         },
     },
 };
@@ -156,6 +157,22 @@ impl<'a> ChangeSet<'a> {
         let role = read::token(self.view, name)?.map(|record| record.role);
         self.audit(format!("token {name}"), role.as_ref(), None);
         self.delete(keys::TOKENS, name.into());
+        Ok(())
+    }
+
+    /// Counts a change of a setting.
+    pub fn next_settings_version(&mut self) -> Result<u64, StoreError> {
+        let version = SettingsVersion(read::settings_version(self.view)?.0 + 1);
+        self.put(keys::META, keys::SETTINGS_KEY.into(), &version);
+        Ok(version.0)
+    }
+
+    /// The history stands in the audit log already, change by change.
+    pub fn put_setting(&mut self, name: &str, record: &SettingRecord) -> Result<(), StoreError> {
+        let shown = |record: SettingRecord| SettingRecord { history: Vec::new(), ..record };
+        let before = read::setting(self.view, name)?.map(shown);
+        self.audit(format!("setting {name}"), before.as_ref(), Some(&shown(record.clone())));
+        self.put(keys::SETTINGS, name.into(), record);
         Ok(())
     }
 

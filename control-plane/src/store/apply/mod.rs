@@ -5,6 +5,7 @@ mod accounts;
 mod buckets;
 mod cells;
 mod change_set;
+mod dynamic;
 mod idempotent;
 mod life;
 mod limits;
@@ -18,6 +19,8 @@ mod tokens;
 
 #[cfg(test)]
 mod claim_races;
+#[cfg(test)]
+mod dynamic_tests;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]
@@ -40,7 +43,7 @@ impl Machine for DirectoryMachine {
     }
 
     fn newest_format(&self) -> u8 {
-        format::V2
+        format::V3
     }
 
     fn apply(&self, view: &dyn Reader, command: &[u8]) -> Result<Applied, StoreError> {
@@ -96,5 +99,9 @@ fn decide(set: &mut ChangeSet<'_>, command: Command) -> Result<Outcome, StoreErr
         Command::RevokeToken { name } => tokens::revoke(set, name),
         Command::BeginIdempotent { key, request } => idempotent::begin(set, key, request),
         Command::FinishIdempotent { key, answer } => idempotent::finish(set, key, answer),
+        Command::SetSetting(change) => dynamic::set(set, change),
+        Command::StepSetting { setting, seen, ready } => dynamic::step(set, setting, seen, ready),
+        Command::FinishSetting { setting, seen } => dynamic::finish(set, setting, seen),
+        Command::RollBackSetting { setting, expected, why } => dynamic::roll_back(set, setting, expected, why),
     }
 }

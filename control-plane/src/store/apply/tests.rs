@@ -95,7 +95,7 @@ pub fn key(n: u64) -> AccessKeyId {
     format!("BK{n:018}").parse().expect("20 characters")
 }
 
-fn cell(name: &str) -> CellId {
+pub fn cell(name: &str) -> CellId {
     name.parse().expect("a label")
 }
 

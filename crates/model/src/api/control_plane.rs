@@ -9,6 +9,7 @@
 mod dns;
 mod fleet;
 mod operations;
+mod settings;
 
 pub use dns::{DnsName, DnsPage};
 pub use fleet::{
@@ -17,6 +18,7 @@ pub use fleet::{
 pub use operations::{
     AuditEntry, CreateToken, CreatedToken, Operation, OperationKind, OperationState, OperationStep, Role, Token,
 };
+pub use settings::{Reached, RollBackSetting, Rollout, Said, SetSetting, Setting, SettingsFor, Target, Was};
 
 use crate::{
     AccessKeyId, AccountId, AccountLimits, Az, CellId, ClaimId, Epoch, NodeId, Timestamp,
