@@ -7,6 +7,8 @@
 //! - A queue that was empty begins its round at the front, so an account that asks seldom waits for nobody's backlog.
 //! - Everything is bounded. When all queues together are full, the newest of the longest makes room, never one of a shorter. Pieces of requests
 //!   that have begun are counted by themselves: however many wait, there is room for new requests.
+//! - In its queue such a piece goes before what has not begun: a request of many pieces would wait as long for each of them, and hold memory
+//!   meanwhile.
 
 use crate::limits::{QUEUE_HAND, QUEUE_LENGTH_MAX, QUEUE_QUANTUM, QUEUED_MAX, QUEUES, WEIGHT_NORMAL};
 use bulkhead_model::AccountId;
@@ -150,9 +152,13 @@ impl<T> FairQueue<T> {
         self.len == 0
     }
 
-    /// Lets a request wait behind those of its queue. `hand` is that of its account.
+    /// Lets a request wait behind those of its queue, or a piece of one that has begun before those that have not. `hand` is that of its account.
     pub fn join(&mut self, claim: Claim, hand: &[usize; QUEUE_HAND], what: T) -> Joined<T> {
-        let of = |queue: &&usize| (self.queues[**queue].is_full(claim.begun), self.queues[**queue].entries.len());
+        let of = |queue: &&usize| {
+            let queue = &self.queues[**queue];
+            let before = if claim.begun == Begun::Yes { queue.begun } else { queue.entries.len() };
+            (queue.is_full(claim.begun), before)
+        };
         let queue = *hand.iter().min_by_key(of).expect("a hand is not empty");
         if self.queues[queue].is_full(claim.begun) {
             return Joined::Refused(what);
@@ -202,8 +208,9 @@ impl<T> FairQueue<T> {
             }
             self.turns.push_front(queue);
         }
+        let at = if claim.begun == Begun::Yes { joined.begun } else { joined.entries.len() };
         joined.begun += begun;
-        joined.entries.push_back(Entry { claim, number, what });
+        joined.entries.insert(at, Entry { claim, number, what });
         Ticket { queue, number }
     }
 

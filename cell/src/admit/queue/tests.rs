@@ -142,6 +142,29 @@ fn pieces_of_requests_that_have_begun_lock_nobody_out() {
 }
 
 #[test]
+fn what_has_begun_goes_before_what_has_not_and_in_its_order() {
+    let mut queue = FairQueue::default();
+    for n in 0..QUEUE_HAND * 20 {
+        assert!(matches!(queue.ask(claim(1, 1), n), Joined::Waits(_)));
+    }
+    let begun = |n: usize| 1_000 + n;
+    for n in 0..QUEUE_HAND * 2 {
+        assert!(matches!(queue.ask(Claim { begun: Begun::Yes, ..claim(1, 1) }, begun(n)), Joined::Waits(_)));
+    }
+    let mut taken = Vec::new();
+    while let Some((_, what)) = queue.next(anyone) {
+        taken.push(what);
+    }
+    assert_eq!(taken.len(), QUEUE_HAND * 22);
+    // Queues take turns of some pieces each: in each queue what has begun came first.
+    let fresh_of = |queue: usize| taken.iter().position(|what| *what == queue).expect("taken");
+    for queue in 0..QUEUE_HAND {
+        let at = |n: usize| taken.iter().position(|what| *what == begun(n)).expect("taken");
+        assert!(at(queue) < at(queue + QUEUE_HAND) && at(queue + QUEUE_HAND) < fresh_of(queue), "{taken:?}");
+    }
+}
+
+#[test]
 fn who_leaves_is_forgotten_once() {
     let mut queue = FairQueue::default();
     let Joined::Waits(ticket) = queue.ask(claim(1, 4), "a") else { panic!("there is room") };
