@@ -22,6 +22,8 @@ const _: () = assert!(SOFT_LIMIT_THROUGHPUT_PERCENT * 3 <= 2 * 100);
 pub const REOPEN_PERCENT: u64 = 90;
 /// How often the usage of all cells is asked for.
 pub const USAGE_INTERVAL: Duration = Duration::from_secs(2);
+/// What a cell is asked counts as an average of about so long, so that a burst neither closes it to new accounts nor opens it.
+pub const RATE_WINDOW: Duration = Duration::from_secs(10 * 60);
 /// What was seen of a cell counts for so long.
 pub const USAGE_FRESH: Duration = Duration::from_secs(30);
 

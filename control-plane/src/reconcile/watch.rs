@@ -7,7 +7,7 @@ use crate::{
         rollout::Look,
         stamping::{Seen, one_build},
     },
-    limits::{SETTING_SEEN, USAGE_FRESH, USAGE_INTERVAL},
+    limits::{RATE_WINDOW, SETTING_SEEN, USAGE_FRESH, USAGE_INTERVAL},
     store::{Directory, read, record::Cell},
 };
 use bulkhead_model::{
@@ -33,6 +33,8 @@ pub struct Observed {
     pub again: bool,
     /// Turns given since each node began.
     admitted: HashMap<NodeId, u64>,
+    /// Turns in a thousand seconds, of the last minutes: a cell that is busy for a moment is no reason to place accounts elsewhere.
+    average: u64,
 }
 
 /// What was seen, shared by whoever looks and whoever places. Cheap to clone.
@@ -106,7 +108,8 @@ impl Watch {
         }
         let before = self.of(id);
         let now = self.clock.now();
-        let requests = before.as_ref().map_or(0, |before| rate(before, &admitted, now));
+        let average = before.as_ref().map_or(0, |before| average(before, &admitted, now));
+        let requests = average / 1_000;
         // The one that has applied the most says it best.
         let usage = statuses.iter().max_by_key(|status| status.applied).map(|status| status.usage).unwrap_or_default();
         let figures = Figures { accounts: usage.accounts, bytes: usage.bytes, objects: usage.objects, requests };
@@ -115,11 +118,23 @@ impl Watch {
         let all = statuses.len() == cell.nodes.len();
         let build = Some(one_build(&builds)).filter(|build| all || build.is_err());
         let again = before.is_some();
-        self.seen.lock().insert(id.clone(), Observed { at: now, figures, build, ready, again, admitted });
+        self.seen.lock().insert(id.clone(), Observed { at: now, figures, build, ready, again, admitted, average });
     }
 }
 
-/// Turns per second since the last look. A node that began anew counts from its beginning.
+/// Turns in a thousand seconds, of the last [`RATE_WINDOW`] mostly. The first rate counts as if it had always been.
+fn average(before: &Observed, admitted: &HashMap<NodeId, u64>, now: Instant) -> u64 {
+    let rate = rate(before, admitted, now);
+    if !before.again {
+        return rate;
+    }
+    let window = RATE_WINDOW.as_millis();
+    let passed = now.saturating_duration_since(before.at).as_millis().min(window);
+    let sum = u128::from(before.average) * (window - passed) + u128::from(rate) * passed;
+    u64::try_from(sum / window).unwrap_or(u64::MAX)
+}
+
+/// Turns in a thousand seconds, since the last look. A node that began anew counts from its beginning.
 fn rate(before: &Observed, admitted: &HashMap<NodeId, u64>, now: Instant) -> u64 {
     let given = admitted.iter().map(|(node, turns)| {
         let earlier = before.admitted.get(node).copied().filter(|earlier| earlier <= turns).unwrap_or(0);
@@ -127,7 +142,7 @@ fn rate(before: &Observed, admitted: &HashMap<NodeId, u64>, now: Instant) -> u64
     });
     let milliseconds = now.saturating_duration_since(before.at).as_millis().max(1);
     let turns: u64 = given.sum();
-    u64::try_from(u128::from(turns) * 1_000 / milliseconds).unwrap_or(u64::MAX)
+    u64::try_from(u128::from(turns) * 1_000_000 / milliseconds).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -135,18 +150,33 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
+    fn observed(at: Instant, again: bool, average: u64) -> Observed {
+        let admitted = admitted(100, 1_000);
+        Observed { at, figures: Figures::default(), build: None, ready: 2, again, admitted, average }
+    }
+
+    fn admitted(one: u64, two: u64) -> HashMap<NodeId, u64> {
+        HashMap::from([(NodeId(1), one), (NodeId(2), two)])
+    }
+
     #[test]
     fn a_rate_counts_from_the_last_look_and_a_node_that_began_anew_from_its_beginning() {
         let now = Clock::system().now();
-        let admitted = |one, two| HashMap::from([(NodeId(1), one), (NodeId(2), two)]);
-        let before = Observed {
-            at: now,
-            figures: Figures::default(),
-            build: None,
-            ready: 2,
-            again: true,
-            admitted: admitted(100, 1_000),
-        };
-        assert_eq!(rate(&before, &admitted(300, 40), now + Duration::from_secs(2)), 120);
+        let before = observed(now, true, 0);
+        assert_eq!(rate(&before, &admitted(300, 40), now + Duration::from_secs(2)), 120_000);
+    }
+
+    #[test]
+    fn a_cell_that_is_busy_for_a_moment_is_asked_little_and_one_that_stays_so_is_asked_much() {
+        let now = Clock::system().now();
+        let (busy, later) = (admitted(1_100, 2_000), now + USAGE_INTERVAL);
+        assert_eq!(average(&observed(now, false, 0), &busy, later), 1_000_000, "nothing is known of before");
+        let moment = average(&observed(now, true, 0), &busy, later);
+        assert!(moment > 0 && moment < 5_000, "{moment} in a thousand seconds");
+        let mut lasting = 0;
+        for _ in 0..RATE_WINDOW.as_secs() {
+            lasting = average(&observed(now, true, lasting), &busy, later);
+        }
+        assert!(lasting > 800_000, "{lasting} in a thousand seconds");
     }
 }

@@ -13,7 +13,7 @@ use bulkhead_loadtest::{
     settings::NewAccount,
     workload::Content,
 };
-use bulkhead_model::api::control_plane::{CreatedAccount, Fleet as Shown};
+use bulkhead_model::api::control_plane::{CellState, CreatedAccount, Fleet as Shown};
 use futures::FutureExt;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub const CASES: &[Case] = &[
 const QUOTA: &str = "134217728";
 /// More than two cells take.
 const ACCOUNTS_MAX: usize = 224;
+/// How long the next account waits while the next cell is on its way: a hundred come while it is made, and no thousand.
+const BETWEEN: Duration = Duration::from_millis(300);
 /// How soon something that was changed holds everywhere.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -45,6 +47,13 @@ async fn next_cell() -> anyhow::Result<Verdict> {
         if created.cell.as_str() == "c3" {
             stamped = Some(index);
             break;
+        }
+        let next = async || -> anyhow::Result<Option<CellState>> {
+            let shown: Shown = serde_json::from_str(&cluster.command(&["fleet", "--json"]).await?)?;
+            Ok(shown.cells.into_iter().find(|cell| cell.cell.as_str() == "c3").map(|cell| cell.state))
+        };
+        if next().await?.is_some() {
+            clock::wait_until(BETWEEN, async || next().await.is_ok_and(|state| state == Some(CellState::Active))).await;
         }
     }
     let seconds = (clock::now() - begun).as_secs_f64();
