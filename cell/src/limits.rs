@@ -319,10 +319,13 @@ pub const STAGE_AGE_MAX: Duration = Duration::from_secs(10);
 const _: () = assert!(QUEUE_AGE_MAX.as_millis() > 3_000, "an election refuses nobody");
 const _: () = assert!(QUEUE_AGE_MAX.as_millis() < STAGE_AGE_MAX.as_millis(), "what has begun is refused last");
 /// A queue stands when somebody has waited for so long, while work ended without a gap of so long. Of one that stands, whoever has waited for
-/// the last one at its turn is refused: what waits under a load that lasts is as short as that, and an election is a gap.
-pub const QUEUE_STANDS_AFTER: Duration = Duration::from_secs(1);
+/// the last one at its turn is refused: what waits under a load that lasts is as short as that, and an election is a gap. What a gap left
+/// behind has as long again to go, up to so long; but gaps that come more often than that are those of a node that has too much to do.
+pub const QUEUE_STANDS_AFTER: Duration = Duration::from_millis(400);
 pub const QUEUE_GAP_MAX: Duration = Duration::from_millis(200);
-pub const QUEUE_AGE_BUSY: Duration = Duration::from_millis(250);
+pub const QUEUE_AFTER_GAP_MAX: Duration = Duration::from_secs(1);
+pub const QUEUE_GAP_EVERY: Duration = Duration::from_secs(5);
+pub const QUEUE_AGE_BUSY: Duration = Duration::from_millis(125);
 const _: () = assert!(QUEUE_AGE_BUSY.as_millis() < QUEUE_STANDS_AFTER.as_millis());
 /// How long a body that is small waits for its client before what it holds of the limit goes to others.
 pub const PARK_AFTER: Duration = Duration::from_millis(20);
@@ -334,6 +337,13 @@ pub const TOP_ACCOUNTS_SPAN: Duration = Duration::from_secs(60);
 pub const ACCOUNTS_ACTIVE_MAX: usize = 65_536;
 /// What an account may use at once after it was idle: so long of each rate.
 pub const LIMIT_BURST: Duration = Duration::from_secs(1);
+/// A large body is not taken faster than its account's bytes per second, beyond the first so many, and never slower than [`PACE_LEAST`],
+/// in bytes per second: it fills a chunk in time.
+pub const PACE_FREE_BYTES: u64 = 256 << 10;
+pub const PACE_LEAST: u64 = 2 << 20;
+const _: () = assert!(PACE_LEAST * FILL_PATIENCE.as_secs() > CHUNK_BYTES_MAX as u64);
+/// What is not worth a timer.
+pub const PACE_STEP: Duration = Duration::from_millis(5);
 /// A node never lends the last part of its equal share, of so many.
 pub const LIMIT_FLOOR_PARTS: u32 = 10;
 /// How often an active account's limits are looked up in the index: a change holds after at most so long on a node that has it.

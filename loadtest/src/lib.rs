@@ -4,6 +4,7 @@
 //! Speaks only S3, the `bulkhead` command line and what the processes publish. Must not know any server crate.
 
 pub mod admin;
+pub mod apart;
 pub mod certify;
 pub mod client;
 pub mod clock;

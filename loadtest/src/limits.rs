@@ -52,6 +52,10 @@ pub const DEAD_FOR_MAX: Duration = Duration::from_millis(1500);
 pub const SMALL_CHECKPOINT_LOG_BYTES: u64 = 1 << 20;
 /// Extents of a small private cluster.
 pub const SMALL_EXTENT_BYTES: u64 = 64 << 20;
+/// What is free on the disk of a private cluster before it starts: two cells of three nodes with an extent of 1 GiB each, and what a node
+/// keeps free, below which it takes no bytes. Of a small one likewise.
+pub const CLUSTER_FREE_BYTES: u64 = 10 << 30;
+pub const SMALL_CLUSTER_FREE_BYTES: u64 = 3 << 30;
 /// Acknowledged writes after which a dead node can no longer catch up from the log of a small private cluster.
 pub const ENTRIES_TO_LAG: u64 = 2500;
 /// How long links stay cut: longer than an election and the time-outs that find out about it.
@@ -100,8 +104,8 @@ pub const BEATS_MAX: usize = 1 << 20;
 pub const ACCOUNTS_TRIED: usize = 12;
 /// What router and node may hold in memory while thousands of slow clients are served. Bytes.
 pub const SLOW_RESIDENT_BYTES_MAX: u64 = 512 << 20;
-/// What `overload` takes for the promise of a cell, of all its requests together: the 99th percentile, in milliseconds. It is what a queue that
-/// stands may add (250 ms), so a cell that keeps it has none.
+/// What `overload` takes for the promise of a cell, of all its requests together: the 99th percentile, in milliseconds. It is what the
+/// blueprint `dev` promises of each kind.
 pub const OVERLOAD_P99_MS: f64 = 250.0;
 /// Requests that may find all connections busy in a run that is to be an open loop: one in a hundred.
 pub const OVERLOAD_WAITED_MAX: f64 = 0.01;

@@ -66,6 +66,8 @@ pub struct Ask {
     pub weight: u32,
     pub class: Class,
     pub cost: Cost,
+    /// An earlier try of it may have been executed, or an earlier piece of it was.
+    pub begun: Begun,
     /// After which nobody waits for it any more.
     pub deadline: Instant,
 }
@@ -200,9 +202,9 @@ impl Admission {
     /// Waits for a request's turn.
     ///
     /// # Errors
-    /// [`Refused`]: nothing of it was executed.
+    /// [`Refused`]: nothing of this try was executed.
     pub async fn enter(&self, ask: Ask) -> Result<Held, Refused> {
-        self.wait(ask, Begun::No).await
+        self.wait(ask).await
     }
 
     /// Waits for the turn of a piece of work of a request that has been executed in part, and holds nothing meanwhile.
@@ -210,14 +212,14 @@ impl Admission {
     /// # Errors
     /// [`Refused`]: this piece was not executed.
     pub async fn stage(&self, ask: Ask) -> Result<Held, Refused> {
-        let mut held = self.wait(ask, Begun::Yes).await?;
+        let mut held = self.wait(Ask { begun: Begun::Yes, ..ask }).await?;
         held.timed = Signal::of_piece(ask.class, ask.cost).map(|signal| (signal, self.now()));
         Ok(held)
     }
 
-    async fn wait(&self, ask: Ask, begun: Begun) -> Result<Held, Refused> {
+    async fn wait(&self, ask: Ask) -> Result<Held, Refused> {
         let shared = &self.0;
-        let age = match begun {
+        let age = match ask.begun {
             Begun::No => QUEUE_AGE_MAX,
             Begun::Yes => STAGE_AGE_MAX,
         };
@@ -229,7 +231,8 @@ impl Admission {
             return Err(shared.refuse(&ask, Refused::Deadline, Duration::ZERO));
         }
         let (turn, waiting) = oneshot::channel();
-        let claim = Claim { account: ask.account, weight: ask.weight, cost: ask.cost.units(), begun };
+        let Ask { account, weight, cost, begun, .. } = ask;
+        let claim = Claim { account, weight, cost: cost.units(), begun };
         let Some(ticket) = Shared::join(shared, claim, Waiting { since: began, turn }) else {
             return Err(shared.refuse(&ask, Refused::QueueFull, Duration::ZERO));
         };

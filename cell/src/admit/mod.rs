@@ -21,4 +21,5 @@ mod top;
 
 pub use gate::{Admission, Ask, Held, Load, Refused};
 pub use pass::Pass;
+pub use queue::Begun;
 pub use top::Tally;

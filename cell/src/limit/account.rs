@@ -82,15 +82,24 @@ impl Account {
         Ok(())
     }
 
+    /// Lets a request in, whatever the account is over.
+    pub fn readmit(&mut self, class: Dimension, nodes: u32, now: Instant) {
+        self.counted[class.index()] += 1;
+        self.refilled(class, nodes, now).0.charge(1);
+        self.in_flight += 1;
+    }
+
     /// A request has ended.
     pub fn leave(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// So many bytes have flowed, of which so many are paid for already.
-    pub fn charge(&mut self, bytes: Dimension, count: u64, prepaid: u64, nodes: u32, now: Instant) {
+    /// So many bytes have flowed, of which so many are paid for already. Answers how many may in a second, of this node.
+    pub fn charge(&mut self, bytes: Dimension, count: u64, prepaid: u64, nodes: u32, now: Instant) -> u64 {
         self.counted[bytes.index()] += count;
-        self.refilled(bytes, nodes, now).0.charge(count.saturating_sub(prepaid));
+        let (bucket, rate) = self.refilled(bytes, nodes, now);
+        bucket.charge(count.saturating_sub(prepaid));
+        rate.of_node()
     }
 
     /// Charges a body before it flows: of many that begin together each sees what the others will bring.

@@ -20,6 +20,12 @@ pub struct Rate {
 }
 
 impl Rate {
+    /// Whole tokens that flow in, in a second.
+    pub fn of_node(self) -> u64 {
+        let whole = u128::from(self.per_second) * u128::from(self.share) / u128::from(WHOLE);
+        u64::try_from(whole).unwrap_or(u64::MAX)
+    }
+
     fn capacity(self) -> i128 {
         let burst = self.gained(LIMIT_BURST);
         burst.max(i128::from(self.least) * TOKEN)

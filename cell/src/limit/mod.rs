@@ -2,12 +2,13 @@
 //! share of it, and the share follows where the account's traffic arrives.
 //!
 //! A request is refused before its body is read. Bytes are charged as they flow, so a stream is never cut: what was too much is
-//! owed, and keeps the account's next request waiting. Memory is bounded by the number of accounts that are active at a time.
+//! owed, and keeps the account's next request waiting. A large body that comes in is spread over the time that its rate gives it. Memory is bounded by the number of accounts that are active at a time.
 //! Must not know HTTP, nor where the limits are stored.
 
 mod account;
 mod bucket;
 pub mod exchange;
+mod pace;
 mod share;
 
 pub use account::Over;
@@ -17,6 +18,7 @@ use crate::limits::{ACCOUNTS_ACTIVE_MAX, DEMAND_BYTES, DEMANDS_PER_REPORT, LIMIT
 use account::Account;
 use bulkhead_model::{AccountId, Limits, NodeId};
 use bulkhead_service::env::Clock;
+use pace::Pace;
 use parking_lot::Mutex;
 use share::{DIMENSIONS, PerDimension, WHOLE};
 use std::{
@@ -74,19 +76,42 @@ impl Limiter {
     /// # Errors
     /// When the account is over a limit.
     pub fn enter(&self, account: AccountId, class: Dimension, body: u64) -> Result<Permit, Refused> {
+        self.enter_as(account, class, body, Account::enter)
+    }
+
+    /// Lets the repetition of a request in that may have been executed already: what its account is over keeps nobody from learning what became
+    /// of it. What it uses is owed.
+    ///
+    /// # Errors
+    /// When so many accounts are active that no count can be kept of another.
+    pub fn readmit(&self, account: AccountId, class: Dimension, body: u64) -> Result<Permit, Refused> {
+        self.enter_as(account, class, body, |account, class, nodes, now| {
+            account.readmit(class, nodes, now);
+            Ok(())
+        })
+    }
+
+    fn enter_as(
+        &self,
+        account: AccountId,
+        class: Dimension,
+        body: u64,
+        enter: impl Fn(&mut Account, Dimension, u32, Instant) -> Result<(), Over>,
+    ) -> Result<Permit, Refused> {
         for _ in 0..2 {
             self.look_up(account)?;
             let (now, nodes) = (self.0.clock.now(), self.nodes());
             let mut table = self.0.table.lock();
             // A round that ended since may have forgotten it, as idle.
             let Some(entry) = table.accounts.get_mut(&account) else { continue };
-            entry.enter(class, nodes, now).map_err(Refused::Over)?;
+            enter(entry, class, nodes, now).map_err(Refused::Over)?;
             let prepaid = if class == Dimension::Writes { body } else { 0 };
             if prepaid > 0 {
                 entry.prepay(prepaid, nodes, now);
             }
             let weight = entry.limits.weight;
-            return Ok(Permit { limiter: self.clone(), account, weight, prepaid: Mutex::new(prepaid) });
+            let flowing = Mutex::new(Flowing { prepaid, pace: Pace::begin(now) });
+            return Ok(Permit { limiter: self.clone(), account, weight, flowing });
         }
         Err(Refused::TooManyAccounts)
     }
@@ -238,8 +263,14 @@ pub struct Permit {
     limiter: Limiter,
     account: AccountId,
     weight: u64,
-    /// Bytes of the body that are charged and have not come.
-    prepaid: Mutex<u64>,
+    flowing: Mutex<Flowing>,
+}
+
+/// A body on its way in.
+struct Flowing {
+    /// Bytes of it that are charged and have not come.
+    prepaid: u64,
+    pace: Pace,
 }
 
 impl Permit {
@@ -248,15 +279,16 @@ impl Permit {
         self.weight
     }
 
-    /// So many bytes of the request's body came in.
-    pub fn came(&self, bytes: u64) {
-        let prepaid = {
-            let mut left = self.prepaid.lock();
-            let prepaid = bytes.min(*left);
-            *left -= prepaid;
-            prepaid
-        };
-        self.charge(Dimension::BytesIn, bytes, prepaid);
+    /// So many bytes of the request's body came in. Answers how long the next may wait: no account is given more than its rate.
+    #[must_use]
+    pub fn came(&self, bytes: u64) -> Duration {
+        let mut flowing = self.flowing.lock();
+        let prepaid = bytes.min(flowing.prepaid);
+        flowing.prepaid -= prepaid;
+        match self.charge(Dimension::BytesIn, bytes, prepaid) {
+            Some(per_second) => flowing.pace.came(bytes, per_second, self.limiter.0.clock.now()),
+            None => Duration::ZERO,
+        }
     }
 
     /// So many bytes of the answer went out.
@@ -264,17 +296,18 @@ impl Permit {
         self.charge(Dimension::BytesOut, bytes, 0);
     }
 
-    fn charge(&self, dimension: Dimension, bytes: u64, prepaid: u64) {
+    /// Answers how many a second the account may have of this node.
+    fn charge(&self, dimension: Dimension, bytes: u64, prepaid: u64) -> Option<u64> {
         let (now, nodes) = (self.limiter.0.clock.now(), self.limiter.nodes());
-        if let Some(entry) = self.limiter.0.table.lock().accounts.get_mut(&self.account) {
-            entry.charge(dimension, bytes, prepaid, nodes, now);
-        }
+        let mut table = self.limiter.0.table.lock();
+        let entry = table.accounts.get_mut(&self.account)?;
+        Some(entry.charge(dimension, bytes, prepaid, nodes, now))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let left = std::mem::take(self.prepaid.get_mut());
+        let left = std::mem::take(&mut self.flowing.get_mut().prepaid);
         let (now, nodes) = (self.limiter.0.clock.now(), self.limiter.nodes());
         if let Some(entry) = self.limiter.0.table.lock().accounts.get_mut(&self.account) {
             entry.leave();

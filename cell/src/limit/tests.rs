@@ -108,12 +108,26 @@ async fn one_account_s_excess_is_no_other_s() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_repetition_is_let_in_over_the_limit_and_what_it_takes_is_owed() {
+    let cell = Cell::of(1, Limits { write_requests: 10, ..Limits::default() }).await;
+    let node = &cell.nodes[0];
+    let until_refused = || (0..1_000).find_map(|_| node.enter(account(1), Dimension::Writes, 0).err());
+    assert!(matches!(until_refused(), Some(Refused::Over(_))));
+    let again: Vec<_> = (0..20).map(|_| node.readmit(account(1), Dimension::Writes, 0)).collect();
+    assert!(again.iter().all(Result::is_ok));
+    tokio::time::advance(Duration::from_millis(1_900)).await;
+    assert!(node.enter(account(1), Dimension::Writes, 0).is_err(), "two seconds' worth is owed");
+    tokio::time::advance(Duration::from_millis(300)).await;
+    assert!(node.enter(account(1), Dimension::Writes, 0).is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn uploads_that_begin_together_are_charged_before_they_flow() {
     let cell = Cell::of(1, Limits { bytes_in: 1 << 20, ..Limits::default() }).await;
     let enter = || cell.nodes[0].enter(account(1), Dimension::Writes, 4 << 20);
     let first = enter().expect("nothing is owed");
     assert!(enter().is_err(), "the first will bring four seconds' worth");
-    first.came(1 << 20);
+    assert!(first.came(1 << 20) > Duration::from_millis(300), "no more than what is free comes at once");
     drop(first);
     tokio::time::advance(Duration::from_millis(1)).await;
     assert!(enter().is_ok(), "what did not come is given back");

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::{
         admit::{
-            Admission, Ask, Pass,
+            Admission, Ask, Begun, Pass,
             cost::{Class, Cost},
         },
         chunks::ChunkId,
@@ -146,6 +146,7 @@ mod tests {
             weight: WEIGHT_NORMAL,
             class: Class::Read,
             cost: Cost::units_of(1),
+            begun: Begun::No,
             deadline: gate.now() + Duration::from_secs(60),
         };
         let pass = Pass::enter(&gate, ask).await.expect("room");

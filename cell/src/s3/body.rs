@@ -31,6 +31,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::Duration,
 };
 
 type Inner = UnsyncBoxBody<Bytes, StdError>;
@@ -122,8 +123,10 @@ impl Slot {
                         && !data.is_empty()
                     {
                         received.fetch_add(data.len() as u64, Ordering::Relaxed);
-                        if let Some(permit) = permit.get() {
-                            permit.came(data.len() as u64);
+                        let wait = permit.get().map_or(Duration::ZERO, |permit| permit.came(data.len() as u64));
+                        if !wait.is_zero() {
+                            // What is not read waits at its client.
+                            tokio::time::sleep(wait).await;
                         }
                         return Some((Ok(data), Some(body)));
                     }

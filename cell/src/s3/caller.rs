@@ -28,6 +28,8 @@ pub struct RequestCx {
     pub deadline: Instant,
     /// What the router believed; absent without a router.
     pub routed: Option<(AccountId, Epoch)>,
+    /// An earlier try of this write may have been executed, says the router.
+    pub unsettled: bool,
     /// The router knows the access key as that of an account, perhaps in another cell.
     pub signer_hint: Option<AccountId>,
     /// With the account's permit, once it has one.
@@ -58,6 +60,7 @@ impl RequestCx {
             started,
             deadline: deadline(&env.clock, headers),
             routed: read(headers, headers::ACCOUNT).zip(read(headers, headers::EPOCH)),
+            unsettled: headers.contains_key(headers::UNSETTLED),
             signer_hint: read(headers, headers::SIGNER),
             body,
             ticket: OnceLock::new(),

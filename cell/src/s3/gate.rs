@@ -42,7 +42,13 @@ impl Gates {
         headers: &HeaderMap,
     ) -> S3Result<()> {
         let class = class(op);
-        let permit = self.limiter.enter(account, class, body_length(headers)).map_err(|refused| {
+        let body = body_length(headers);
+        let entered = if request.unsettled {
+            self.limiter.readmit(account, class, body)
+        } else {
+            self.limiter.enter(account, class, body)
+        };
+        let permit = entered.map_err(|refused| {
             let why = match refused {
                 Refused::Over(Over { dimension, .. }) => dimension.limit().name(),
                 Refused::TooManyAccounts => "accounts_active",

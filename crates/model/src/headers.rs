@@ -16,6 +16,9 @@ pub const NOT_EXECUTED: &str = "x-bulkhead-not-executed";
 /// Set by a cell on an error of a request of which it does not know whether it was executed: the router may send it again
 /// under the same [`REQUEST_ID`], by which the cell recognises what it has done already.
 pub const OUTCOME_UNKNOWN: &str = "x-bulkhead-outcome-unknown";
+/// Set by the router on the repetition of a write of which an earlier try may have been executed. A cell that refused it would leave
+/// the outcome unknown for good, so it goes before requests that have not begun, whatever its account is over.
+pub const UNSETTLED: &str = "x-bulkhead-unsettled";
 /// Milliseconds the sender will still wait. Absent means the receiver's default.
 pub const DEADLINE: &str = "x-bulkhead-deadline-ms";
 /// Set by a cell on every response: the node that answered, and whether it leads (`"7 leader"`, `"7 follower"`).

@@ -8,8 +8,9 @@ pub const CONNECTIONS_MAX: usize = 4096;
 pub const HEAD_BYTES_MAX: usize = 32 << 10;
 /// Headers of one request. It is hyper's own default, which needs no allocation; a larger value would.
 pub const HEADERS_MAX: usize = 100;
-/// Bytes one connection buffers in each direction.
-pub const CONNECTION_BUFFER_BYTES: usize = 256 << 10;
+/// Bytes one connection buffers in each direction. A connection keeps what it once needed, so this times the connections is what clients can
+/// make a server hold.
+pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 const _: () = assert!(HEAD_BYTES_MAX * 2 <= CONNECTION_BUFFER_BYTES);
 
 /// From the first byte of a request's head to its last.

@@ -6,9 +6,12 @@ use super::{
     network::{self, Network},
     power::Power,
 };
-use crate::limits::{
-    BRISK_CENSUS_SECONDS, BRISK_GRACE_SECONDS, BRISK_SCRUB_SECONDS, CLUSTER_PORTS, PORT_TRIES,
-    SMALL_CHECKPOINT_LOG_BYTES, SMALL_EXTENT_BYTES, UP_PATIENCE,
+use crate::{
+    limits::{
+        BRISK_CENSUS_SECONDS, BRISK_GRACE_SECONDS, BRISK_SCRUB_SECONDS, CLUSTER_FREE_BYTES, CLUSTER_PORTS, PORT_TRIES,
+        SMALL_CHECKPOINT_LOG_BYTES, SMALL_CLUSTER_FREE_BYTES, SMALL_EXTENT_BYTES, UP_PATIENCE,
+    },
+    machine,
 };
 use anyhow::Context;
 use bulkhead_model::Blueprint;
@@ -105,6 +108,7 @@ impl PrivateCluster {
         }
         let beside = binaries.parent().unwrap_or(binaries).join("tmp");
         std::fs::create_dir_all(&beside).with_context(|| format!("creating {}", beside.display()))?;
+        has_room(&beside, &ground)?;
         let directory = tempfile::Builder::new().prefix("cluster-").tempdir_in(&beside)?;
         let binaries = match ground.network {
             Some(network) => network::wrap(network, binaries, directory.path().join("bin"))?,
@@ -234,6 +238,21 @@ pub fn binaries() -> anyhow::Result<PathBuf> {
     let beside = own.parent().context("this program is in no directory")?;
     let is_test = beside.file_name().is_some_and(|name| name == "deps");
     Ok(if is_test { beside.parent().unwrap_or(beside).to_owned() } else { beside.to_owned() })
+}
+
+/// Nodes whose disk is short take no bytes, which would look like a fault of theirs.
+fn has_room(directory: &Path, ground: &Ground) -> anyhow::Result<()> {
+    let needed = if ground.small { SMALL_CLUSTER_FREE_BYTES } else { CLUSTER_FREE_BYTES };
+    let free = machine::free_bytes(directory).unwrap_or(needed);
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    anyhow::ensure!(
+        free >= needed,
+        "{} has {:.1} GiB free, and a private cluster needs {:.1} GiB: free some, or set BULKHEAD_BIN_DIR to where there is more",
+        directory.display(),
+        gib(free),
+        gib(needed)
+    );
+    Ok(())
 }
 
 fn hosts(network: Network) -> [String; 2] {

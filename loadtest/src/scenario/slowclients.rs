@@ -1,10 +1,12 @@
 //! `slowclients`: thousands of connections whose heads or bodies trickle in, and hundreds of clients that ask for much and never
 //! read. What well-behaved clients of another account in the same cell see, and how much memory router and nodes take, is printed.
 //!
-//! The slow ones come from addresses of their own (127.0.0.2 and up), as they would in the world: a router gives one source a share.
+//! The slow ones come from addresses of their own (127.0.0.2 and up), as they would in the world: a router gives one source a share. What it
+//! costs to be one of them is paid by a thread that gives way to all others on the machine.
 
 use super::{peaks::Peaks, pulse::Pulse};
 use crate::{
+    apart::apart,
     client::{Call, Condition, PayloadHash, Put, Session, Target},
     clock,
     limits::{ACCOUNTS_TRIED, SLOW_RESIDENT_BYTES_MAX},
@@ -26,6 +28,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
+    sync::oneshot,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -58,6 +61,9 @@ pub struct SlowClients {
     /// Seconds before
     #[arg(long, default_value_t = 8)]
     seconds: u64,
+    /// Seconds in which the slow clients come
+    #[arg(long, default_value_t = 5)]
+    arrival_seconds: u64,
     /// Seconds with slow clients
     #[arg(long, default_value_t = 40)]
     slow_seconds: u64,
@@ -108,7 +114,13 @@ pub async fn run(slow: &SlowClients) -> anyhow::Result<()> {
     println!("cell {cell}\n  before    {before}\n  memory    {}", peaks.text());
 
     let tally = Arc::<Tally>::default();
-    let crowd = crowd(slow, &target, &bucket, &tally);
+    let (end, ended) = oneshot::channel();
+    let mut slow_ones = JoinSet::new();
+    slow_ones.spawn({
+        let (counts, arrival) = ((slow.loris, slow.deaf), Duration::from_secs(slow.arrival_seconds));
+        let tally = tally.clone();
+        apart("slow clients", move || crowd(counts, arrival, (target, bucket), tally, ended))
+    });
     let (begun, span) = (clock::now(), Duration::from_secs(slow.slow_seconds));
     for fifth in 1..=5 {
         tokio::time::sleep_until((begun + span * fifth / 5).into()).await;
@@ -124,7 +136,10 @@ pub async fn run(slow: &SlowClients) -> anyhow::Result<()> {
     let [most, closed, refused] = [most, closed, refused].map(|count| count.load(Ordering::Relaxed));
     println!("  with them {during}\n  memory    {}", peaks.text());
     println!("  slow connections: at most {most} at a time, {closed} cut off, {refused} not taken");
-    drop(crowd);
+    drop(end);
+    while let Some(slow_one) = slow_ones.join_next().await {
+        slow_one??;
+    }
     sleep(Duration::from_secs(2)).await;
     let begun = clock::now();
     sleep(Duration::from_secs(slow.seconds)).await;
@@ -153,18 +168,33 @@ async fn neighbour(site: &Site, cell: &CellId) -> anyhow::Result<(Arc<Target>, S
     anyhow::bail!("none of {ACCOUNTS_TRIED} accounts was placed in cell {cell}")
 }
 
-fn crowd(slow: &SlowClients, target: &Arc<Target>, bucket: &str, tally: &Arc<Tally>) -> JoinSet<()> {
+/// Slow clients, who come one after the other, until `end`.
+async fn crowd(
+    (loris, deaf): (usize, usize),
+    arrival: Duration,
+    (target, bucket): (Arc<Target>, String),
+    tally: Arc<Tally>,
+    ended: oneshot::Receiver<()>,
+) {
+    let (begun, count) = (clock::now(), loris + deaf);
     let mut tasks = JoinSet::new();
-    for number in 0..slow.loris + slow.deaf {
+    for number in 0..count {
         let vice = match number {
-            number if number >= slow.loris => Vice::NeverReads,
+            // One of them among so many that trickle.
+            number if number * deaf / count != (number + 1) * deaf / count => Vice::NeverReads,
             number if !number.is_multiple_of(5) => Vice::SlowHead,
             _ => Vice::SlowBody,
         };
-        let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, u8::try_from(2 + number / PER_SOURCE).unwrap_or(255)));
-        tasks.spawn(misbehave(vice, source, target.clone(), bucket.to_owned(), tally.clone()));
+        let source = Ipv4Addr::new(127, 0, 0, u8::try_from(2 + number / PER_SOURCE).unwrap_or(255));
+        let (target, bucket, tally) = (target.clone(), bucket.clone(), tally.clone());
+        let comes = begun + arrival.mul_f64(number as f64 / count as f64);
+        tasks.spawn(async move {
+            tokio::time::sleep_until(comes.into()).await;
+            misbehave(vice, source.into(), target, bucket, tally).await;
+        });
     }
-    tasks
+    // Told by that nobody will tell it any more.
+    let _ = ended.await;
 }
 
 async fn misbehave(vice: Vice, source: IpAddr, target: Arc<Target>, bucket: String, tally: Arc<Tally>) {

@@ -117,7 +117,9 @@ async fn broken(fleet: &Fleet) -> anyhow::Result<Verdict> {
         let out = fleet.scratch().join(broken);
         let ended = loadtest(&["certify", "--private-cluster", "--broken", broken, "--out", text(&out)]).await?;
         ensure!(!ended.success, "a cell with {broken} was certified: {}", ended.said);
-        let certificate = Certificate::parse(&std::fs::read(out.join("certificate.json"))?)?;
+        let certificate = std::fs::read(out.join("certificate.json"));
+        let certificate = certificate.with_context(|| format!("{broken}: no certificate: {}", ended.said))?;
+        let certificate = Certificate::parse(&certificate)?;
         let failed: Vec<String> = certificate
             .statement
             .criteria

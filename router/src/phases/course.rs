@@ -25,11 +25,11 @@ use crate::{
     },
 };
 use bulkhead_model::{
-    NodeId,
+    NodeId, headers,
     settings::{RETRY_PERCENT, SECOND_TRIES},
 };
 use futures::future::{Either, select};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use std::{pin::pin, sync::Arc};
 use tokio::time::{Instant, timeout};
 
@@ -80,10 +80,8 @@ impl Course {
             let failed = match outcome {
                 Ok(answer) => {
                     cx.node = Some(answer.held.in_flight.route.node);
-                    let turned_away =
-                        matches!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN);
                     // Turned away at the door, the repetition says nothing of the try before it.
-                    return if turned_away && self.may_have_changed(cx) {
+                    return if turned_away(&answer) && self.may_have_changed(cx) {
                         Err(Fault::OutcomeUnknown)
                     } else {
                         Ok(answer)
@@ -151,27 +149,27 @@ impl Course {
         let second = pin!(template.attempt(&router.upstreams, cell, beside, rest));
         let outcome = match timeout(rest, select(first, second)).await {
             Ok(Either::Left((outcome, second))) => match self.settle(router, cell, &node, started, template, outcome) {
-                Ok(answer) => {
+                Ok(answer) if !turned_away(&answer) => {
                     self.outcome_open = true;
                     Ok(answer)
                 }
-                Err(failed) => {
+                neither => {
                     // What it holds of its node is not held while the other is waited for.
-                    drop(failed);
+                    drop(neither);
                     let last = timeout(rest, second).await.unwrap_or_else(|_| Err(timed_out()));
                     self.settle(router, cell, &other, begun, template, last)
                 }
             },
             Ok(Either::Right((outcome, first))) => {
                 match self.settle(router, cell, &other, begun, template, outcome) {
-                    Ok(answer) => {
+                    Ok(answer) if !turned_away(&answer) => {
                         // What is given up here took this long at least.
                         self.observe(router, cell, &node, started, template);
                         self.outcome_open = true;
                         Ok(answer)
                     }
-                    Err(failed) => {
-                        drop(failed);
+                    neither => {
+                        drop(neither);
                         // It has been silent for long already: a further try is worth more than its whole patience.
                         let last = timeout(early, first).await.unwrap_or_else(|_| Err(timed_out()));
                         self.settle(router, cell, &node, started, template, last)
@@ -298,6 +296,9 @@ impl Course {
         template: &mut Template,
         cx: &mut RequestCx,
     ) -> Result<(), Fault> {
+        if self.may_have_changed(cx) {
+            template.headers.insert(headers::UNSETTLED, HeaderValue::from_static("1"));
+        }
         if failure == Failure::Moved && self.follow(router, cx).await? {
             self.tried.clear();
             let location = cx.location.as_ref().ok_or(Fault::NoHome)?;
@@ -348,6 +349,11 @@ impl Course {
             ) => Err(Fault::Unreachable),
         }
     }
+}
+
+/// The cell executed nothing: of another try of the same request that says nothing.
+fn turned_away(answer: &Answer) -> bool {
+    matches!(answer.response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::FORBIDDEN)
 }
 
 fn timed_out() -> Failed {

@@ -188,6 +188,26 @@ async fn a_refusal_beside_a_silent_node_does_not_say_that_nothing_was_done() {
 }
 
 #[tokio::test]
+async fn a_refusal_beside_a_node_that_is_at_work_is_not_the_last_word() {
+    let fleet = Fleet::start(2).await;
+    let permits = Arc::new(Semaphore::new(0));
+    fleet.nodes[0].otherwise(Act::Wait(Arc::clone(&permits)));
+    fleet.nodes[1].otherwise(Act::RefuseAndLetGo(StatusCode::SERVICE_UNAVAILABLE, Arc::clone(&permits)));
+    let met = async {
+        loop {
+            permits.forget_permits(usize::MAX);
+            let status = fleet.send(Method::PUT, "/bucket/k", "hello").await.status();
+            if !fleet.nodes[0].seen().is_empty() {
+                return status;
+            }
+        }
+    };
+    let status = timeout(PATIENCE, met).await.expect("the node that takes its time is asked soon");
+    assert_eq!(status, StatusCode::OK, "it has done what the other refused");
+    assert_eq!(fleet.nodes[0].seen().len(), 1, "and was asked once");
+}
+
+#[tokio::test]
 async fn a_large_upload_leaves_a_node_that_does_not_ask_for_its_body() {
     let fleet = Fleet::start(2).await;
     let permits = Arc::new(Semaphore::new(0));

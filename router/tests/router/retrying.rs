@@ -59,6 +59,22 @@ async fn a_repetition_that_is_turned_away_does_not_say_that_nothing_was_done() {
 }
 
 #[tokio::test]
+async fn a_repetition_says_that_an_earlier_try_may_have_been_executed_when_it_may() {
+    for (method, act, expected) in [
+        (Method::PUT, Act::HangUpMidway, true),
+        (Method::PUT, Act::Unsettled, true),
+        (Method::PUT, Act::NotExecuted, false),
+        (Method::GET, Act::HangUpMidway, false),
+    ] {
+        let fleet = Fleet::start(1).await;
+        fleet.all_next(&act);
+        assert_eq!(fleet.send(method.clone(), "/bucket/k", SMALL).await.status(), StatusCode::OK);
+        let marks: Vec<bool> = fleet.seen().iter().map(|seen| seen.header(headers::UNSETTLED).is_some()).collect();
+        assert_eq!(marks, [false, expected], "{method} {act:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_two_nodes_have_lost_is_given_to_no_third() {
     for (method, expected) in
         [(Method::PUT, StatusCode::INTERNAL_SERVER_ERROR), (Method::GET, StatusCode::SERVICE_UNAVAILABLE)]

@@ -4,8 +4,8 @@ use super::*;
 use crate::{
     admit::Pass,
     limits::{
-        COST_HELD_MAX, LIMIT_FIRST, LIMIT_MIN, QUEUE_AGE_BUSY, QUEUE_HAND, QUEUE_LENGTH_MAX, QUEUE_STANDS_AFTER,
-        QUEUED_MAX, WEIGHT_NORMAL,
+        COST_HELD_MAX, LIMIT_FIRST, LIMIT_MIN, QUEUE_AGE_BUSY, QUEUE_HAND, QUEUE_LENGTH_MAX, QUEUE_QUANTUM,
+        QUEUE_STANDS_AFTER, QUEUED_MAX, WEIGHT_NORMAL,
     },
 };
 use bulkhead_service::Env;
@@ -25,6 +25,7 @@ fn ask(gate: &Admission, account: u64, cost: u64) -> Ask {
         weight: WEIGHT_NORMAL,
         class: Class::Write,
         cost: Cost::units_of(cost),
+        begun: Begun::No,
         deadline: gate.now() + LONG,
     }
 }
@@ -98,6 +99,30 @@ async fn a_full_queue_refuses_at_once() {
     assert_eq!(gate.load().queued, 0, "who does not wait any more is forgotten");
     drop(held);
     assert_eq!(gate.load().held, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repetition_of_unknown_outcome_goes_before_a_queue_that_stands() {
+    let gate = gate();
+    let mut held = fill(&gate, 1).await;
+    let waiting: Vec<_> = (0..QUEUE_HAND * QUEUE_LENGTH_MAX).map(|_| Box::pin(gate.enter(ask(&gate, 1, 4)))).collect();
+    let mut waiting = join_all(waiting);
+    assert!(poll!(&mut waiting).is_pending());
+    assert_eq!(gate.enter(ask(&gate, 1, 4)).now_or_never().and_then(Result::err), Some(Refused::QueueFull));
+    let mut again = Box::pin(gate.enter(Ask { begun: Begun::Yes, ..ask(&gate, 1, 4) }));
+    assert!(poll!(&mut again).is_pending(), "there is no room yet");
+    // Its queue's turn comes after those of the others of its hand, and it is the first of its queue.
+    let mut gone = 0;
+    while poll!(&mut again).is_pending() {
+        assert!(held.pop().is_some(), "it waits though all that was executed has ended");
+        gone += 1;
+    }
+    assert!(
+        gone <= QUEUE_HAND as u64 * QUEUE_QUANTUM / 4,
+        "{gone} of {} went before it",
+        QUEUE_HAND * QUEUE_LENGTH_MAX
+    );
+    assert!(poll!(&mut waiting).is_pending());
 }
 
 #[tokio::test(start_paused = true)]

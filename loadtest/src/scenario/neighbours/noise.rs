@@ -4,15 +4,13 @@
 
 use super::tenants::{QUIET_BYTES, Tenant, deleted};
 use crate::{
+    apart::apart,
     client::{ListQuery, Outcome, Session},
     clock,
     driver::{Done, Pace, Sample, Worker, closed_loop},
     limits::POLL,
-    machine,
 };
-use anyhow::Context as _;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
 
 /// So many times its limit the noisy account asks for.
 const OVER_THE_LIMIT: f64 = 10.0;
@@ -82,17 +80,8 @@ pub struct Plan {
 /// # Errors
 /// When there is no such thread.
 pub async fn make(tenant: &Tenant, plan: Plan, pace: Pace) -> anyhow::Result<Sample> {
-    let (tenant, (done, made)) = (tenant.clone(), oneshot::channel());
-    let apart = move || {
-        let sample = machine::give_way().map_err(anyhow::Error::from).and_then(|()| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            Ok(runtime.block_on(ask(&tenant, plan, pace)))
-        });
-        // Nobody waits any more when the run was given up.
-        drop(done.send(sample));
-    };
-    std::thread::Builder::new().name("noise".to_owned()).spawn(apart)?;
-    made.await.context("the noisy account's thread has ended")?
+    let tenant = tenant.clone();
+    apart("noise", move || async move { ask(&tenant, plan, pace).await }).await
 }
 
 async fn ask(tenant: &Tenant, plan: Plan, pace: Pace) -> Sample {

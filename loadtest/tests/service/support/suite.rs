@@ -34,28 +34,31 @@ pub fn main(groups: &[Group]) -> ExitCode {
     let names: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     let wanted = |name: &str| names.is_empty() || names.iter().any(|part| name.contains(part.as_str()));
     let runtime = tokio::runtime::Runtime::new().expect("a process may have threads");
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for group in groups {
         let chosen: Vec<&Case> = group.cases.iter().filter(|(name, _)| wanted(name)).collect();
         if !chosen.is_empty() {
-            failed += runtime.block_on(run(group.name, &chosen));
+            failed.extend(runtime.block_on(run(group.name, &chosen)));
         }
     }
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    // Once more at the end, below the logs.
+    failed.iter().for_each(|why| println!("FAILED {why}"));
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Answers how many cases failed.
-async fn run(group: &str, cases: &[&Case]) -> usize {
+/// Answers which cases failed, and why.
+async fn run(group: &str, cases: &[&Case]) -> Vec<String> {
     let begun = clock::now();
     let fleet = match Fleet::start().await {
         Ok(fleet) => fleet,
         Err(error) => {
-            println!("{group}: the cluster did not start: {error:#}");
-            return cases.len();
+            let why = format!("{group}: the cluster did not start: {error:#}");
+            println!("{why}");
+            return vec![why];
         }
     };
     println!("{group}: cluster up in {:.1} s, running {} cases", seconds_since(begun), cases.len());
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for (name, case) in cases {
         let begun = clock::now();
         let verdict = case(&fleet).await;
@@ -65,12 +68,12 @@ async fn run(group: &str, cases: &[&Case]) -> usize {
             Ok(Verdict::Skipped(why)) => println!("test {name} ... SKIPPED: {why}"),
             Err(error) => {
                 println!("test {name} ... FAILED ({seconds:.1} s)\n{error:#}");
-                failed += 1;
+                failed.push(format!("{name}: {error:#}"));
             }
         }
     }
-    if failed > 0 {
-        println!("{group}: {failed} of {} cases failed\n{}", cases.len(), fleet.logs());
+    if !failed.is_empty() {
+        println!("{group}: {} of {} cases failed\n{}", failed.len(), cases.len(), fleet.logs());
     }
     failed
 }
