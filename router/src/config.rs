@@ -27,7 +27,7 @@ pub struct Config {
     pub connections_per_source_max: usize,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
-    /// Mutual TLS to cells and control plane.
+    /// Mutual TLS to cells and control plane, and on the admin listener. Without it all of that is plain: for one machine only.
     pub tls: Option<TlsConfig>,
 }
 
