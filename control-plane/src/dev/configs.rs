@@ -8,7 +8,7 @@ use crate::{
         files::{LOG, private_dir, replace, to_toml, write_once},
     },
 };
-use bulkhead_service::env::Rng;
+use bulkhead_service::{env::Rng, tls::TlsConfig};
 use serde::Serialize;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -34,6 +34,8 @@ struct ControlPlane<'a> {
     certification: Certification,
     headroom: Headroom,
     telemetry: Telemetry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +86,8 @@ struct Router<'a> {
     control_plane: [SocketAddr; 1],
     control_plane_token_file: PathBuf,
     domains: [&'a str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
 }
 
 /// Where the blueprints are, once it is known that the one needed is among them.
@@ -130,6 +134,7 @@ pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> R
         certification: Certification { key_file: layout.file("certify.key"), waived: choice.uncertified },
         headroom: Headroom { floor_percent: choice.floor_percent },
         telemetry: Telemetry { log: LOG },
+        tls: layout.tls(),
     };
     replace(&layout.file("control-plane.toml"), &to_toml(&control_plane))?;
     let router = Router {
@@ -139,6 +144,7 @@ pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> R
         control_plane: [layout.control_plane_api()],
         control_plane_token_file: layout.file("machine.token"),
         domains: DOMAINS,
+        tls: layout.tls(),
     };
     replace(&layout.file("router.toml"), &to_toml(&router))
 }
