@@ -5,6 +5,7 @@ mod certify;
 mod clients;
 mod faults;
 mod limits;
+mod mutual_tls;
 mod support;
 mod telemetry;
 
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         Group { name: "faults", cases: faults::CASES },
         Group { name: "limits", cases: limits::CASES },
         Group { name: "poison", cases: limits::POISON_CASES },
+        Group { name: "mutual_tls", cases: mutual_tls::CASES },
         Group { name: "cells", cases: cells::CASES },
     ])
 }
