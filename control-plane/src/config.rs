@@ -164,6 +164,7 @@ mod tests {
             (format!("{ALONE}\nwaived = true\n").replace("127.0.0.1:9002", "10.0.0.1:9002"), "must be false outside"),
             (format!("{ALONE}\n[headroom]\ncells_max = 0\n"), "at least 1"),
             (format!("colour = 1\n{ALONE}"), "unknown field `colour`"),
+            (format!("{ALONE}\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n"), "missing field `ca`"),
         ];
         for (text, reason) in cases {
             let error = parse(&text).expect_err(reason);

@@ -100,6 +100,18 @@ mod tests {
     }
 
     #[test]
+    fn mutual_tls_needs_all_of_its_files_and_nothing_else() {
+        let whole = format!("{GOOD}\n[tls]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"\n");
+        assert_eq!(check(&whole), Ok(()));
+        for (line, reason) in [("ca = \"a\"", "missing field `ca`"), ("key = \"k\"", "missing field `key`")] {
+            let error = check(&whole.replace(line, "")).expect_err(reason);
+            assert!(error.contains(reason), "{error}");
+        }
+        let error = check(&format!("{whole}verify = false\n")).expect_err("it cannot be switched off");
+        assert!(error.contains("unknown field `verify`"), "{error}");
+    }
+
+    #[test]
     fn a_router_accepts_the_configuration_that_terraform_writes() {
         let mut text = include_str!("../../terraform/modules/router/config.toml.tftpl").to_owned();
         for (name, value) in [

@@ -153,7 +153,7 @@ pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> R
 mod tests {
     use super::*;
     use crate::config::Config;
-    use bulkhead_service::config;
+    use bulkhead_service::{config, env::Clock};
 
     #[test]
     fn the_control_plane_accepts_the_configuration_that_is_written_for_it() {
@@ -167,5 +167,19 @@ mod tests {
         let token = config::read_token(&config.token_file).expect("a token");
         write(&layout, Path::new("/blueprints"), choice, &Rng::from_seed(2)).expect("writable");
         assert_eq!(config::read_token(&config.token_file).expect("a token"), token);
+        assert_eq!(config.tls, None);
+    }
+
+    #[test]
+    fn a_fleet_with_certificates_has_them_in_every_configuration() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let layout = Layout::resolve(dir.path(), Some(9500)).expect("a new directory");
+        crate::dev::certificates::make(&layout, &Clock::system()).expect("writable");
+        let choice = Choice { uncertified: true, floor_percent: 0 };
+        write(&layout, Path::new("/blueprints"), choice, &Rng::from_seed(1)).expect("writable");
+        let config: Config = config::load(&layout.file("control-plane.toml")).expect("valid");
+        assert!(config.tls.is_some() && config.tls == layout.tls());
+        let router = std::fs::read_to_string(layout.file("router.toml")).expect("written");
+        assert!(router.contains("[tls]"), "{router}");
     }
 }

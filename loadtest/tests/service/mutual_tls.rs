@@ -1,13 +1,15 @@
 //! A fleet whose processes speak mutual TLS: tenants notice nothing, and strangers are served by nobody.
 
-use crate::support::suite::{Case, Verdict};
+use crate::support::{
+    fleet::Fleet,
+    suite::{Case, Verdict},
+};
 use anyhow::{Context, ensure};
 use bulkhead_loadtest::{
     certify::Subject,
     client::{Condition, PayloadHash, Put, Session},
-    faults::{Ground, ListedProcess, Listener, PrivateCluster, Role, binaries},
+    faults::{ListedProcess, Listener, Role},
     scenario::first_bucket,
-    settings::Site,
     tls::{Tls, TlsFiles},
     workload::Content,
 };
@@ -15,16 +17,14 @@ use futures::FutureExt;
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::path::Path;
 
-pub const CASES: &[Case] = &[("between_processes_only_certificates_of_the_fleets_ca_are_heard", |fleet| {
-    strangers(fleet.scratch()).boxed_local()
-})];
+pub const CASES: &[Case] =
+    &[("between_processes_only_certificates_of_the_fleets_ca_are_heard", |fleet| strangers(fleet).boxed_local())];
 
 /// A control plane's two listeners, a router's one, and three of each of six nodes.
 const LISTENERS: usize = 2 + 1 + 3 * 6;
 
-async fn strangers(scratch: &Path) -> anyhow::Result<Verdict> {
-    let ground = Ground { mutual_tls: true, ..Ground::default() };
-    let site = Site::of(PrivateCluster::up_on(&binaries()?, ground).await?)?;
+async fn strangers(fleet: &Fleet) -> anyhow::Result<Verdict> {
+    let (site, scratch) = (&fleet.site, fleet.scratch());
     let (target, cell) = site.new_account("mutual").await?;
     first_bucket(&target, "mutual").await?;
     let mut session = Session::new(target, PayloadHash::Signed);

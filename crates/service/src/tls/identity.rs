@@ -12,7 +12,7 @@ use rustls::{
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 /// What the files of a [`TlsConfig`] hold.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub(super) struct Files {
     certificate: Vec<u8>,
     key: Vec<u8>,
@@ -26,6 +26,11 @@ impl Files {
             key: read(&config.key, KEY)?,
             ca: read(&config.ca, CA)?,
         })
+    }
+
+    /// Whether certificate and key are the same. The CA may be another: it is read at the start only.
+    pub fn are_of_one_identity(&self, other: &Self) -> bool {
+        self.certificate == other.certificate && self.key == other.key
     }
 
     /// The certificate and its key, when nobody will refuse them who trusts the CA and calls one of `listeners`.

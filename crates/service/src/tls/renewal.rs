@@ -13,7 +13,7 @@ use rustls::{
 use std::{fmt, sync::Arc};
 use tokio::time::sleep;
 
-/// What is presented now, and the files that were looked at last, whether they were usable or not.
+/// What is presented now, and the files of it that were looked at last, whether they were usable or not.
 pub(super) struct Current {
     key: ArcSwap<CertifiedKey>,
     seen: Mutex<Files>,
@@ -27,7 +27,7 @@ impl Current {
     /// Whether these files were not looked at yet. They are from now on.
     pub fn is_news(&self, files: &Files) -> bool {
         let mut seen = self.seen.lock();
-        let is_news = *seen != *files;
+        let is_news = !seen.are_of_one_identity(files);
         if is_news {
             *seen = files.clone();
         }
