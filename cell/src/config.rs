@@ -7,6 +7,7 @@ use bulkhead_service::{
     auth::Token,
     config::{self, ConfigError, Validate},
     telemetry::TelemetryConfig,
+    tls::TlsConfig,
 };
 use serde::Deserialize;
 use std::{
@@ -45,6 +46,8 @@ pub struct File {
     pub domains: Vec<String>,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
+    /// Mutual TLS on all listeners, and in all calls. Without it all of that is plain: for one machine only.
+    pub tls: Option<TlsConfig>,
     /// The node is there to be broken in drills, whoever uses it. Where it is not, it can be certified while the cell is empty, and no more.
     #[serde(default)]
     pub drills: bool,

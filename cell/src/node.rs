@@ -34,6 +34,7 @@ use bulkhead_service::{
     settings::Live,
     shutdown,
     telemetry::Metrics,
+    tls::{TlsError, Wire},
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -46,6 +47,8 @@ pub enum StartError {
     Chunks(#[from] chunks::OpenError),
     #[error("the disk of the chunk store did not open: {0}")]
     Disk(#[from] std::io::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("cannot listen for {what} on {address}: {why}")]
     Listen { what: &'static str, address: SocketAddr, why: std::io::Error },
 }
@@ -66,13 +69,16 @@ impl Node {
     /// # Errors
     /// When stored state cannot be opened, or an address is taken.
     pub async fn start(config: Config, env: Env, metrics: Metrics) -> Result<Self, StartError> {
+        let file = &config.file;
+        let wire = Wire::open(file.tls.as_ref(), &[file.s3, file.admin, file.peer], &env)?;
         let sizes = config.blueprint.sizes.clone();
         let machine = Arc::new(Index::new(config.blueprint.capacity.clone()));
-        let replica = Replica::open(replica_config(&config, &sizes), machine, env.clone()).await?;
-        let chunks = open_chunks(&config, &sizes, &env).await?;
+        let replica = Replica::open(replica_config(&config, &sizes, &wire), machine, env.clone()).await?;
+        let chunks = open_chunks(&config, &sizes, &wire, &env).await?;
         let index = IndexHandle::new(replica.clone(), env.clone(), config.file.node);
         let key = CellKey::new(config.cell_key);
-        let names = names(&config, &env);
+        let control_plane = control_plane(&config, &wire);
+        let names = Names::new(control_plane.clone(), env.clock.clone());
         let admission = Admission::new(env.clock.clone(), config.blueprint.isolation.enabled);
         let drill = Drill::open(&config.file.data, config.may_be_drilled(), env.clock.clone());
         let cell = Cell::new(index.clone(), chunks.clone(), names.clone(), env.clone(), &sizes)
@@ -83,7 +89,8 @@ impl Node {
         env.tasks.spawn("clock", clock::run(replica.clone(), env.clone()));
         env.tasks.spawn("ticks", ticks::run(index.clone(), env.clone()));
         let figures = Arc::default();
-        start_jobs(&config, &index, &chunks, &figures, &admission, &env);
+        let settings = settings(&config, control_plane, &env);
+        start_jobs(&config, settings, &index, &chunks, &figures, &admission, &env);
         env.tasks.spawn("outbox", jobs::outbox::run(index.clone(), names, env.clone()));
         env.tasks.spawn(
             "gauges",
@@ -93,7 +100,7 @@ impl Node {
         let tokens: Arc<[Token]> = Arc::new([config.peer_token.clone()]);
         let limiter = limiter(&config, &index, &env);
         let poison = poison(&config, &env);
-        let peers = Client::new(Some(&config.peer_token), None);
+        let peers = Client::new(Some(&config.peer_token), wire.client());
         // What others know of requests that end processes is known before tenants are served.
         poison::exchange::round(&poison, &replica, &peers).await;
         env.tasks.spawn(
@@ -123,11 +130,11 @@ impl Node {
         let gates = Gates { limiter, poison };
         let s3_service = s3::service(cell, key, gates, &s3_identity(&config));
 
-        let file = &config.file;
-        let peer = listen("peer", file.peer, http::serve(&env, file.peer, Options::new("peer"), peer_routes)).await?;
-        let admin =
-            listen("admin", file.admin, http::serve(&env, file.admin, Options::new("admin"), admin_routes)).await?;
-        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, s3_options(), s3_service)).await?;
+        let [peer_options, admin_options, s3_options] =
+            [Options::new("peer"), Options::new("admin"), s3_options()].map(|options| options.over(&wire));
+        let peer = listen("peer", file.peer, http::serve(&env, file.peer, peer_options, peer_routes)).await?;
+        let admin = listen("admin", file.admin, http::serve(&env, file.admin, admin_options, admin_routes)).await?;
+        let s3 = listen("s3", file.s3, http::serve(&env, file.s3, s3_options, s3_service)).await?;
         Ok(Self { env, replica, chunks, servers: vec![s3, admin, peer] })
     }
 
@@ -157,7 +164,7 @@ pub fn s3_options() -> Options {
     Options { stall_patience: ROUTER_PATIENCE, slow_grace: ROUTER_PATIENCE, ..Options::new("s3") }
 }
 
-fn replica_config(config: &Config, sizes: &Sizes) -> ReplicaConfig {
+fn replica_config(config: &Config, sizes: &Sizes, wire: &Wire) -> ReplicaConfig {
     ReplicaConfig {
         dir: config.file.data.join("index"),
         node: config.file.node,
@@ -166,12 +173,13 @@ fn replica_config(config: &Config, sizes: &Sizes) -> ReplicaConfig {
         peer_token: Some(config.peer_token.clone()),
         cache_bytes: sizes.index_cache_bytes,
         checkpoint_log_bytes: sizes.checkpoint_log_bytes,
+        wire: wire.clone(),
     }
 }
 
-async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkStore, StartError> {
+async fn open_chunks(config: &Config, sizes: &Sizes, wire: &Wire, env: &Env) -> Result<ChunkStore, StartError> {
     let disk = RealDisk::open(&config.file.data.join("chunks"))?;
-    let peers = PeerClient::new(Client::new(Some(&config.peer_token), None), env.clock.clone());
+    let peers = PeerClient::new(Client::new(Some(&config.peer_token), wire.client()), env.clock.clone());
     let local =
         LocalConfig { node: config.file.node, extent_bytes: sizes.extent_bytes, chunk_bytes: sizes.chunk_bytes };
     Ok(ChunkStore::open(local, Arc::new(disk), Arc::new(peers), env.clone()).await?)
@@ -180,6 +188,7 @@ async fn open_chunks(config: &Config, sizes: &Sizes, env: &Env) -> Result<ChunkS
 /// Starts what looks after the node's epochs and chunks.
 fn start_jobs(
     config: &Config,
+    settings: Live,
     index: &IndexHandle,
     chunks: &ChunkStore,
     figures: &Arc<Figures>,
@@ -192,7 +201,6 @@ fn start_jobs(
     let scrub_file = config.file.data.join("scrub.json");
     let (index, chunks, figures) = (index.clone(), chunks.clone(), Arc::clone(figures));
     let (admission, env) = (admission.clone(), env.clone());
-    let settings = settings(config, &env);
     jobs::Jobs { index, chunks, figures, admission, env, settings, grace, scrub, census, scrub_file }.start();
 }
 
@@ -237,19 +245,15 @@ fn s3_identity(config: &Config) -> s3::Identity {
     }
 }
 
-fn names(config: &Config, env: &Env) -> Names {
-    Names::new(control_plane(config), env.clock.clone())
-}
-
 /// Settings as they were saved, followed from now on.
-fn settings(config: &Config, env: &Env) -> Live {
+fn settings(config: &Config, control_plane: Endpoints, env: &Env) -> Live {
     let settings = Live::open(&config.file.data, Some(config.file.cell.clone()));
-    env.tasks.spawn("settings", settings.clone().follow(control_plane(config), env.clone()));
+    env.tasks.spawn("settings", settings.clone().follow(control_plane, env.clone()));
     settings
 }
 
-fn control_plane(config: &Config) -> Endpoints {
-    Endpoints::new(Client::new(Some(&config.control_plane_token), None), &config.file.control_plane)
+fn control_plane(config: &Config, wire: &Wire) -> Endpoints {
+    Endpoints::new(Client::new(Some(&config.control_plane_token), wire.client()), &config.file.control_plane)
 }
 
 /// Keeps the chunk store's topology that of the Raft group.

@@ -22,6 +22,7 @@ use bulkhead_service::{
     Env,
     client::{Client, ClientError},
     config::ConfigError,
+    tls::Wire,
 };
 use http::{Method, StatusCode};
 use parking_lot::Mutex;
@@ -51,6 +52,7 @@ pub enum CellError {
 pub struct Cells {
     directory: Directory,
     tokens: Tokens,
+    wire: Wire,
     env: Env,
     /// One pool of connections for each cell; a cell's token never changes.
     clients: Arc<Mutex<HashMap<CellId, Client>>>,
@@ -59,9 +61,14 @@ pub struct Cells {
 }
 
 impl Cells {
-    /// Finds nodes in the directory and tokens where the provisioner put them.
-    pub fn new(directory: Directory, tokens: Tokens, env: Env) -> Self {
-        Self { directory, tokens, env, clients: Arc::default(), answered: Arc::default() }
+    /// Finds nodes in the directory and tokens where the provisioner put them, and calls over `wire`.
+    pub fn new(directory: Directory, tokens: Tokens, wire: Wire, env: Env) -> Self {
+        Self { directory, tokens, wire, env, clients: Arc::default(), answered: Arc::default() }
+    }
+
+    /// For requests at nodes' S3 listeners, which ask for a signature and no token.
+    pub fn s3_client(&self) -> Client {
+        Client::new(None, self.wire.client())
     }
 
     /// Forgets a cell that is gone: one of the same name may come, with another token.
@@ -205,7 +212,7 @@ impl Cells {
         if let Some(client) = self.clients.lock().get(cell) {
             return Ok(client.clone());
         }
-        let client = Client::new(Some(&self.tokens.admin_of(cell)?), None);
+        let client = Client::new(Some(&self.tokens.admin_of(cell)?), self.wire.client());
         Ok(self.clients.lock().entry(cell.clone()).or_insert(client).clone())
     }
 

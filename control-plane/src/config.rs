@@ -5,7 +5,7 @@ use crate::{
     reconcile::headroom::HeadroomConfig,
 };
 use bulkhead_model::{Az, NodeId, api::cell::Member};
-use bulkhead_service::{config::Validate, telemetry::TelemetryConfig};
+use bulkhead_service::{config::Validate, telemetry::TelemetryConfig, tls::TlsConfig};
 use serde::Deserialize;
 use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
@@ -42,6 +42,10 @@ pub struct Config {
     pub dns: Option<DnsConfig>,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
+    /// Mutual TLS on both listeners, in all calls, and for the nodes that are provisioned on this machine. Without it all of that is
+    /// plain: for one machine only.
+    #[serde(default)]
+    pub tls: Option<TlsConfig>,
 }
 
 /// Provisioners.
@@ -160,6 +164,7 @@ mod tests {
             (format!("{ALONE}\nwaived = true\n").replace("127.0.0.1:9002", "10.0.0.1:9002"), "must be false outside"),
             (format!("{ALONE}\n[headroom]\ncells_max = 0\n"), "at least 1"),
             (format!("colour = 1\n{ALONE}"), "unknown field `colour`"),
+            (format!("{ALONE}\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n"), "missing field `ca`"),
         ];
         for (text, reason) in cases {
             let error = parse(&text).expect_err(reason);

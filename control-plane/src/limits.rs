@@ -134,6 +134,8 @@ pub const STOP_PATIENCE: Duration = Duration::from_secs(15);
 pub const DEV_STAMP_WAIT: Duration = Duration::from_secs(300);
 /// How long `dev up` waits for each process to become ready.
 pub const DEV_PATIENCE: Duration = Duration::from_secs(120);
+/// For how long the certificates of a fleet on one machine hold: they are never made anew.
+pub const DEV_CERTIFICATE_DAYS: u32 = 3_650;
 /// The pause between two looks at something awaited.
 pub const POLL_PAUSE: Duration = Duration::from_millis(100);
 

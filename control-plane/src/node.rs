@@ -21,6 +21,7 @@ use bulkhead_service::{
     http::{self, Options, Running},
     shutdown,
     telemetry::Metrics,
+    tls::{TlsError, Wire},
 };
 use std::sync::Arc;
 use tokio::sync::Notify;
@@ -30,6 +31,8 @@ use tokio::sync::Notify;
 pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("the directory cannot be opened: {0}")]
     Open(#[from] OpenError),
     #[error(transparent)]
@@ -56,8 +59,9 @@ impl Node {
             admin: config::read_token(&config.token_file)?,
             machine: config::read_token(&config.machine_token_file)?,
         };
-        let replica = open(&config, &env).await?;
-        let peer = http::serve(&env, config.peer, Options::new("peer"), replica.peer_api()).await?;
+        let wire = Wire::open(config.tls.as_ref(), &[config.api, config.peer], &env)?;
+        let replica = open(&config, &wire, &env).await?;
+        let peer = http::serve(&env, config.peer, Options::new("peer").over(&wire), replica.peer_api()).await?;
         match config.voters() {
             alone if alone.len() == 1 => replica.form(&alone).await?,
             // The others may start later than this one.
@@ -68,6 +72,7 @@ impl Node {
         let surroundings = Surroundings {
             control_plane: vec![config.api],
             machine_token_file: config.machine_token_file.clone(),
+            tls: config.tls.clone(),
             rng: env.rng.clone(),
         };
         let key_file = config.certification.key_file.clone();
@@ -77,7 +82,7 @@ impl Node {
             tracing::warn!("cells of the blueprint dev take accounts without a certificate: this is for tests");
         }
         let api = Api {
-            cells: Cells::new(directory.clone(), local.tokens(), env.clone()),
+            cells: Cells::new(directory.clone(), local.tokens(), wire.clone(), env.clone()),
             directory,
             local,
             certifier,
@@ -93,7 +98,7 @@ impl Node {
         start_background(&api);
         let waits = waits(replica.clone());
         let routes = api.router(tokens).merge(health::routes(metrics, waits));
-        let api = http::serve(&env, config.api, Options::new("api"), routes).await?;
+        let api = http::serve(&env, config.api, Options::new("api").over(&wire), routes).await?;
         Ok(Self { env, replica, api, peer })
     }
 
@@ -133,7 +138,7 @@ async fn form(replica: Replica, voters: Vec<Member>, env: Env) {
     }
 }
 
-async fn open(config: &Config, env: &Env) -> Result<Replica, StartError> {
+async fn open(config: &Config, wire: &Wire, env: &Env) -> Result<Replica, StartError> {
     let peer_token = config.peer_token_file.as_deref().map(config::read_token).transpose()?;
     let replica = ReplicaConfig {
         dir: config.data.join("directory"),
@@ -143,6 +148,7 @@ async fn open(config: &Config, env: &Env) -> Result<Replica, StartError> {
         cache_bytes: DIRECTORY_CACHE_BYTES,
         checkpoint_log_bytes: DIRECTORY_CHECKPOINT_LOG_BYTES,
         peer_token,
+        wire: wire.clone(),
     };
     Ok(Replica::open(replica, Arc::new(DirectoryMachine), env.clone()).await?)
 }

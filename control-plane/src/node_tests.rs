@@ -78,6 +78,7 @@ fn config(dir: &Path, node: u64) -> Config {
         headroom: HeadroomConfig::default(),
         dns: None,
         telemetry: TelemetryConfig::default(),
+        tls: None,
     }
 }
 

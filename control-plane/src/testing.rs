@@ -32,6 +32,7 @@ use bulkhead_service::{
     Env,
     auth::Token,
     http::{self as server, Options},
+    tls::Wire,
 };
 use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt as _;
@@ -96,7 +97,12 @@ impl World {
         let clock = env.clock.clone();
         std::fs::write(dir.path().join("dev.toml"), BLUEPRINT).expect("writable");
         let api = Api {
-            cells: Cells::new(directory.clone(), tokens::Tokens::new(dir.path().join("cells")), env.clone()),
+            cells: Cells::new(
+                directory.clone(),
+                tokens::Tokens::new(dir.path().join("cells")),
+                Wire::Plain,
+                env.clone(),
+            ),
             publisher: Arc::new(Publisher::new()),
             local: provisioner(dir.path(), &env),
             certifier: Certifier::with_key(SigningKey::from_seed(&SEED).verifying(), false, clock.clone()),
@@ -269,6 +275,7 @@ async fn replica(dir: &TempDir, env: &Env) -> Replica {
         cache_bytes: 1 << 20,
         checkpoint_log_bytes: 1 << 24,
         peer_token: None,
+        wire: Default::default(),
     };
     let az = config.az.clone();
     let replica = Replica::open(config, Arc::new(DirectoryMachine), env.clone()).await.expect("a new directory");
@@ -289,7 +296,8 @@ fn provisioner(dir: &std::path::Path, env: &Env) -> Local {
         otlp_endpoint: None,
     };
     let rng = env.rng.clone();
-    let surroundings = Surroundings { control_plane: Vec::new(), machine_token_file: dir.join("machine.token"), rng };
+    let machine_token_file = dir.join("machine.token");
+    let surroundings = Surroundings { control_plane: Vec::new(), machine_token_file, tls: None, rng };
     Local::new(config, surroundings, dir.into(), dir.join("certification.key"))
 }
 

@@ -3,6 +3,7 @@
 use crate::{
     clock,
     limits::{ADMIN_PATIENCE, ANSWER_BYTES_MAX, POLL},
+    tls::{self, Tls},
 };
 use anyhow::Context as _;
 use bulkhead_model::{
@@ -20,13 +21,14 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpStream, task::JoinSet, time::timeout};
+use tokio::{task::JoinSet, time::timeout};
 
 /// One node's admin listener.
 #[derive(Clone)]
 pub struct Admin {
     pub address: SocketAddr,
     token: Arc<str>,
+    tls: Option<Tls>,
 }
 
 impl std::fmt::Debug for Admin {
@@ -45,8 +47,9 @@ pub enum CallError {
 }
 
 impl Admin {
-    pub fn new(address: SocketAddr, token: &str) -> Self {
-        Self { address, token: token.trim().into() }
+    /// Called over `tls` where the node speaks it.
+    pub fn new(address: SocketAddr, token: &str, tls: Option<Tls>) -> Self {
+        Self { address, token: token.trim().into(), tls }
     }
 
     /// What the node says of itself.
@@ -199,7 +202,7 @@ impl Admin {
         question: Option<&Q>,
     ) -> anyhow::Result<(u16, Bytes)> {
         let body = question.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-        let stream = TcpStream::connect(self.address).await?;
+        let stream = tls::connect(self.address, self.tls.as_ref()).await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         let mut driver = JoinSet::new();
         driver.spawn(connection);

@@ -23,4 +23,5 @@ pub mod powercut;
 pub mod report;
 pub mod scenario;
 pub mod settings;
+pub mod tls;
 pub mod workload;

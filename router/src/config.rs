@@ -27,7 +27,7 @@ pub struct Config {
     pub connections_per_source_max: usize,
     #[serde(default)]
     pub telemetry: TelemetryConfig,
-    /// Mutual TLS to cells and control plane.
+    /// Mutual TLS to cells and control plane, and on the admin listener. Without it all of that is plain: for one machine only.
     pub tls: Option<TlsConfig>,
 }
 
@@ -97,6 +97,18 @@ mod tests {
             let error = check(&GOOD.replace(from, to)).expect_err(reason);
             assert!(error.contains(reason), "{error}");
         }
+    }
+
+    #[test]
+    fn mutual_tls_needs_all_of_its_files_and_nothing_else() {
+        let whole = format!("{GOOD}\n[tls]\ncertificate = \"c\"\nkey = \"k\"\nca = \"a\"\n");
+        assert_eq!(check(&whole), Ok(()));
+        for (line, reason) in [("ca = \"a\"", "missing field `ca`"), ("key = \"k\"", "missing field `key`")] {
+            let error = check(&whole.replace(line, "")).expect_err(reason);
+            assert!(error.contains(reason), "{error}");
+        }
+        let error = check(&format!("{whole}verify = false\n")).expect_err("it cannot be switched off");
+        assert!(error.contains("unknown field `verify`"), "{error}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use bulkhead_service::{
     settings::Live,
     shutdown,
     telemetry::Metrics,
-    tls,
+    tls::{TlsError, Wire},
 };
 use config::Config;
 use http::Request;
@@ -80,7 +80,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(transparent)]
-    Tls(#[from] tls::TlsError),
+    Tls(#[from] TlsError),
     #[error("cannot listen on {address}: {why}")]
     Listen { address: SocketAddr, why: std::io::Error },
 }
@@ -116,10 +116,10 @@ impl Started {
 /// # Errors
 /// When a file it needs cannot be read or an address cannot be bound.
 pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Started, StartError> {
-    let tls = config.tls.as_ref().map(tls::mutual_client).transpose()?;
+    let wire = Wire::open(config.tls.as_ref(), &[config.admin], &env)?;
     let token = read_token(&config.control_plane_token_file)?;
-    let control_plane = Endpoints::new(Client::new(Some(&token), tls.clone()), &config.control_plane);
-    let upstreams = Upstreams::new(env.clone(), tls);
+    let control_plane = Endpoints::new(Client::new(Some(&token), wire.client()), &config.control_plane);
+    let upstreams = Upstreams::new(env.clone(), wire.client());
     let settings = Live::open(&config.data, None);
     env.tasks.spawn("settings", settings.clone().follow(control_plane.clone(), env.clone()));
     let router = Router::new(env.clone(), config.domains.clone(), saved_table(config), upstreams, settings);
@@ -134,7 +134,8 @@ pub async fn start(env: Env, config: &Config, metrics: Metrics) -> Result<Starte
     };
     let s3 = serve(&env, config.s3, options, router.handler()).await.map_err(refused(config.s3))?;
     let admin = admin::routes(metrics, Arc::clone(&table));
-    let admin = serve(&env, config.admin, Options::new("admin"), admin).await.map_err(refused(config.admin))?;
+    let admin =
+        serve(&env, config.admin, Options::new("admin").over(&wire), admin).await.map_err(refused(config.admin))?;
     Ok(Started { env, s3, admin, table })
 }
 

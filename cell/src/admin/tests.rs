@@ -46,6 +46,7 @@ impl Node {
             cache_bytes: 8 << 20,
             checkpoint_log_bytes: 64 << 20,
             peer_token: None,
+            wire: Default::default(),
         };
         let machine = Arc::new(Index::new(Capacity::holding(1 << 30, 1_000, 1)));
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh directory");

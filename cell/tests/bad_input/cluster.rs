@@ -126,6 +126,7 @@ fn config(data: &TempDir, node: u64, az: &str, names: SocketAddr) -> Config {
         domains: vec!["s3.test".to_owned()],
         drills: false,
         telemetry: TelemetryConfig::default(),
+        tls: None,
     };
     let blueprint = Blueprint::parse(include_str!("../../../blueprints/dev.toml")).expect("the dev blueprint is valid");
     Config {

@@ -92,6 +92,7 @@ impl Cluster {
             cache_bytes: 8 << 20,
             checkpoint_log_bytes: 1 << 20,
             peer_token: None,
+            wire: Default::default(),
         };
         let until = deadline();
         let replica = loop {

@@ -181,6 +181,7 @@ impl TestNode {
             cache_bytes: sizes.index_cache_bytes,
             checkpoint_log_bytes: sizes.checkpoint_log_bytes,
             peer_token: Some(token.clone()),
+            wire: Default::default(),
         };
         let machine = Arc::new(Index::new(blueprint.capacity.clone()));
         let replica = Replica::open(config, machine, env.clone()).await.expect("a fresh replica");

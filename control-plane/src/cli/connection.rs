@@ -2,6 +2,7 @@
 
 use super::CliError;
 use crate::{
+    dev::certificates,
     limits::{API_ANSWER_BYTES_MAX, API_PATIENCE, DEFAULT_API_PORT},
     provision::local::{plan::loopback, process::Processes, run_file::Role},
 };
@@ -9,7 +10,8 @@ use bulkhead_model::api::{control_plane::IDEMPOTENCY_KEY, error::ApiError};
 use bulkhead_service::{
     client::{Client, ClientError, full},
     config,
-    env::Rng,
+    env::{Clock, Rng},
+    tls::{Mutual, TlsConfig},
 };
 use bytes::Bytes;
 use clap::Args;
@@ -32,6 +34,15 @@ pub struct Settings {
     /// The file with the admin token; by default `<data>/admin.token`.
     #[arg(long, global = true, env = "BULKHEAD_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
+    /// The CA of a fleet that speaks mutual TLS; by default, with certificate and key, those in `<data>/tls`.
+    #[arg(long, global = true, env = "BULKHEAD_TLS_CA", value_name = "FILE")]
+    pub tls_ca: Option<PathBuf>,
+    /// The certificate to show to it.
+    #[arg(long, global = true, env = "BULKHEAD_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key.
+    #[arg(long, global = true, env = "BULKHEAD_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
     /// Under it a change is made once, however often the command is repeated; by default a new one each time.
     #[arg(long, global = true, env = "BULKHEAD_IDEMPOTENCY_KEY")]
     pub idempotency_key: Option<String>,
@@ -54,8 +65,33 @@ impl Settings {
             Some(given) => address(given).ok_or_else(|| CliError::Endpoint { given: given.clone() })?,
             None => self.local_control_plane()?.unwrap_or(loopback(DEFAULT_API_PORT)),
         };
-        let connection = Connection::new(Client::new(Some(&token), None), address, &token_file);
+        let files = self.tls()?;
+        let tls = files.map(|files| Mutual::open(&files, &[], &Clock::system())).transpose()?;
+        let client = Client::new(Some(&token), tls.as_ref().map(Mutual::client));
+        let connection = Connection::new(client, address, &token_file);
         Ok(Connection { idempotency_key: self.idempotency_key.clone(), ..connection })
+    }
+
+    /// The files to speak mutual TLS with: those that were named, else those of the data directory; none where it is not spoken.
+    fn tls(&self) -> Result<Option<TlsConfig>, CliError> {
+        let named = match (&self.tls_ca, &self.tls_cert, &self.tls_key) {
+            (None, None, None) => None,
+            (Some(ca), Some(certificate), Some(key)) => {
+                Some(TlsConfig { ca: ca.clone(), certificate: certificate.clone(), key: key.clone() })
+            }
+            (None, _, _) => return Err(CliError::TlsIncomplete { missing: "--tls-ca" }),
+            (_, None, _) => return Err(CliError::TlsIncomplete { missing: "--tls-cert" }),
+            (_, _, None) => return Err(CliError::TlsIncomplete { missing: "--tls-key" }),
+        };
+        let given = self.endpoint.clone().unwrap_or_default();
+        if given.starts_with("http://") {
+            return if named.is_some() { Err(CliError::TlsUnused { given }) } else { Ok(None) };
+        }
+        let files = named.or_else(|| certificates::of(&self.data));
+        if files.is_none() && given.starts_with("https://") {
+            return Err(CliError::TlsMissing { given });
+        }
+        Ok(files)
     }
 
     fn local_control_plane(&self) -> Result<Option<SocketAddr>, CliError> {
@@ -66,7 +102,8 @@ impl Settings {
 }
 
 fn address(given: &str) -> Option<SocketAddr> {
-    given.strip_prefix("http://").unwrap_or(given).trim_end_matches('/').parse().ok()
+    let rest = given.strip_prefix("http://").or_else(|| given.strip_prefix("https://"));
+    rest.unwrap_or(given).trim_end_matches('/').parse().ok()
 }
 
 /// The control plane's API as the CLI calls it.
@@ -164,9 +201,43 @@ mod tests {
     #[test]
     fn an_endpoint_is_an_address_with_or_without_a_scheme() {
         let expected = Some(loopback(9002));
-        for given in ["http://127.0.0.1:9002", "http://127.0.0.1:9002/", "127.0.0.1:9002"] {
+        for given in ["http://127.0.0.1:9002", "http://127.0.0.1:9002/", "127.0.0.1:9002", "https://127.0.0.1:9002"] {
             assert_eq!(address(given), expected, "{given}");
         }
         assert_eq!(address("https://example.com"), None);
+    }
+
+    #[test]
+    fn mutual_tls_is_spoken_when_it_was_asked_for_or_the_data_directory_has_it() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data = dir.path().to_owned();
+        let settings = |endpoint: &str, files: [Option<&str>; 3]| {
+            let [tls_ca, tls_cert, tls_key] = files.map(|file| file.map(PathBuf::from));
+            let endpoint = (!endpoint.is_empty()).then(|| endpoint.to_owned());
+            let data = data.clone();
+            Settings { data, endpoint, token_file: None, tls_ca, tls_cert, tls_key, idempotency_key: None }
+        };
+        let all = [Some("ca"), Some("cert"), Some("key")];
+        let said = |endpoint, files| {
+            let found = settings(endpoint, files).tls();
+            found.map(|tls| tls.map(|tls| tls.ca)).map_err(|error| error.to_string())
+        };
+        assert_eq!(said("", [None; 3]), Ok(None));
+        assert_eq!(said("", all), Ok(Some("ca".into())));
+        for (endpoint, files, reason) in [
+            ("https://127.0.0.1:1", [None; 3], "needs a certificate"),
+            ("http://127.0.0.1:1", all, "does not speak TLS"),
+            ("", [None, Some("cert"), Some("key")], "--tls-ca is missing"),
+            ("", [Some("ca"), None, Some("key")], "--tls-cert is missing"),
+            ("", [Some("ca"), Some("cert"), None], "--tls-key is missing"),
+        ] {
+            let error = said(endpoint, files).expect_err(reason);
+            assert!(error.contains(reason), "{error}");
+        }
+        let own = certificates::files(&data);
+        std::fs::create_dir_all(own.ca.parent().expect("a directory")).expect("writable");
+        std::fs::write(&own.ca, "").expect("writable");
+        assert_eq!(said("", [None; 3]), Ok(Some(own.ca.clone())));
+        assert_eq!(said("http://127.0.0.1:1", [None; 3]), Ok(None), "another fleet, and a plain one");
     }
 }

@@ -26,6 +26,9 @@ pub enum Command {
         /// Stamp the next cell when the fleet has less left than so many hundredths of a cell; 0 never does.
         #[arg(long, value_name = "PERCENT")]
         floor: Option<u64>,
+        /// Have everything but the router's S3 listener speak mutual TLS, with a CA made for this fleet. A fleet stays as it was set up.
+        #[arg(long)]
+        mutual_tls: bool,
     },
     /// Stop everything that `dev up` started. The data stays.
     #[command(after_help = "Example: bulkhead dev down --data .bulkhead")]
@@ -35,8 +38,9 @@ pub enum Command {
 impl Command {
     pub async fn run(self, settings: &Settings) -> Result<Output, CliError> {
         match self {
-            Self::Up { port, hosts, blueprints, uncertified, floor } => {
-                dev::up(&settings.data, port, dev::Wanted { hosts, blueprints, uncertified, floor }).await
+            Self::Up { port, hosts, blueprints, uncertified, floor, mutual_tls } => {
+                let wanted = dev::Wanted { hosts, blueprints, uncertified, floor, mutual_tls };
+                dev::up(&settings.data, port, wanted).await
             }
             Self::Down => dev::down(&settings.data).await,
         }

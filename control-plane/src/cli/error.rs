@@ -4,7 +4,7 @@ use crate::{
     dev::DevError,
     provision::local::{ProvisionError, process::ProcessError},
 };
-use bulkhead_service::{client::ClientError, config::ConfigError};
+use bulkhead_service::{client::ClientError, config::ConfigError, tls::TlsError};
 use std::{net::SocketAddr, path::PathBuf};
 
 /// Why a command failed.
@@ -28,8 +28,20 @@ pub enum CliError {
         "there is no admin token: {0}.\nStart a fleet with `bulkhead dev up`, or name the token's file with --token-file."
     )]
     NoToken(ConfigError),
-    #[error("--endpoint {given:?} is not an address such as http://127.0.0.1:9002")]
+    #[error(
+        "--endpoint {given:?} is not an address such as http://127.0.0.1:9002, or https:// of a fleet that speaks mutual TLS"
+    )]
     Endpoint { given: String },
+    #[error("--tls-ca, --tls-cert and --tls-key are given together or not at all: {missing} is missing")]
+    TlsIncomplete { missing: &'static str },
+    #[error(
+        "--endpoint {given} speaks TLS, which needs a certificate: name its files with --tls-ca, --tls-cert and --tls-key"
+    )]
+    TlsMissing { given: String },
+    #[error("--endpoint {given} does not speak TLS, but --tls-cert says so: leave out one of them, or say https://")]
+    TlsUnused { given: String },
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error("{}: {why}", file.display())]
     Blueprint { file: PathBuf, why: String },
     #[error(transparent)]

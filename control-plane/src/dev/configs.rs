@@ -8,7 +8,7 @@ use crate::{
         files::{LOG, private_dir, replace, to_toml, write_once},
     },
 };
-use bulkhead_service::env::Rng;
+use bulkhead_service::{env::Rng, tls::TlsConfig};
 use serde::Serialize;
 use std::{
     net::{IpAddr, SocketAddr},
@@ -34,6 +34,8 @@ struct ControlPlane<'a> {
     certification: Certification,
     headroom: Headroom,
     telemetry: Telemetry,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
 }
 
 #[derive(Serialize)]
@@ -84,6 +86,8 @@ struct Router<'a> {
     control_plane: [SocketAddr; 1],
     control_plane_token_file: PathBuf,
     domains: [&'a str; 1],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsConfig>,
 }
 
 /// Where the blueprints are, once it is known that the one needed is among them.
@@ -130,6 +134,7 @@ pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> R
         certification: Certification { key_file: layout.file("certify.key"), waived: choice.uncertified },
         headroom: Headroom { floor_percent: choice.floor_percent },
         telemetry: Telemetry { log: LOG },
+        tls: layout.tls(),
     };
     replace(&layout.file("control-plane.toml"), &to_toml(&control_plane))?;
     let router = Router {
@@ -139,6 +144,7 @@ pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> R
         control_plane: [layout.control_plane_api()],
         control_plane_token_file: layout.file("machine.token"),
         domains: DOMAINS,
+        tls: layout.tls(),
     };
     replace(&layout.file("router.toml"), &to_toml(&router))
 }
@@ -147,7 +153,7 @@ pub fn write(layout: &Layout, blueprints: &Path, choice: Choice, rng: &Rng) -> R
 mod tests {
     use super::*;
     use crate::config::Config;
-    use bulkhead_service::config;
+    use bulkhead_service::{config, env::Clock};
 
     #[test]
     fn the_control_plane_accepts_the_configuration_that_is_written_for_it() {
@@ -161,5 +167,19 @@ mod tests {
         let token = config::read_token(&config.token_file).expect("a token");
         write(&layout, Path::new("/blueprints"), choice, &Rng::from_seed(2)).expect("writable");
         assert_eq!(config::read_token(&config.token_file).expect("a token"), token);
+        assert_eq!(config.tls, None);
+    }
+
+    #[test]
+    fn a_fleet_with_certificates_has_them_in_every_configuration() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let layout = Layout::resolve(dir.path(), Some(9500)).expect("a new directory");
+        crate::dev::certificates::make(&layout, &Clock::system()).expect("writable");
+        let choice = Choice { uncertified: true, floor_percent: 0 };
+        write(&layout, Path::new("/blueprints"), choice, &Rng::from_seed(1)).expect("writable");
+        let config: Config = config::load(&layout.file("control-plane.toml")).expect("valid");
+        assert!(config.tls.is_some() && config.tls == layout.tls());
+        let router = std::fs::read_to_string(layout.file("router.toml")).expect("written");
+        assert!(router.contains("[tls]"), "{router}");
     }
 }

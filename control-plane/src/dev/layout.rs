@@ -1,8 +1,9 @@
 //! Where everything of a fleet on this machine is: files below the data directory, ports above the router's.
 
-use super::DevError;
+use super::{DevError, certificates};
 use crate::provision::local::{addresses, process::Spec, run_file::Role};
 use bulkhead_model::NodeId;
+use bulkhead_service::tls::TlsConfig;
 use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -69,6 +70,11 @@ impl Layout {
     /// A file of the data directory.
     pub fn file(&self, name: &str) -> PathBuf {
         self.data.join(name)
+    }
+
+    /// The certificates of a fleet that speaks mutual TLS. It was set up so, or it was not.
+    pub fn tls(&self) -> Option<TlsConfig> {
+        certificates::of(&self.data)
     }
 
     /// Where clients send S3 requests.

@@ -3,6 +3,7 @@
 //! Every step looks first and acts only on what is missing, so `up` may be repeated after anything, a reboot included.
 
 mod account;
+pub mod certificates;
 mod configs;
 mod down;
 mod env_file;
@@ -25,6 +26,13 @@ pub enum DevError {
     OtherPort { data: PathBuf, was: u16, asked: u16 },
     #[error("port {port} is in use by another program. Choose another with --port (make up PORT=...).")]
     PortInUse { port: u16 },
+    #[error(
+        "{} was set up without mutual TLS, and a fleet stays as it was set up. Use another data directory for --mutual-tls.",
+        data.display()
+    )]
+    Plain { data: PathBuf },
+    #[error("certificates cannot be made: {0}")]
+    Certificates(rcgen::Error),
     #[error("--port {port} leaves no room for the fleet's other ports above it; choose one below {max}")]
     PortTooHigh { port: u16, max: u16 },
     #[error("there is no {}; run this where the blueprints are, or say --blueprints DIR", file.display())]

@@ -1,7 +1,7 @@
 //! `dev up`: from whatever is there to a fleet that serves a signed request.
 
 use super::{
-    DevError, account,
+    DevError, account, certificates,
     configs::{self, Choice, REGION},
     env_file::Credentials,
     layout::Layout,
@@ -23,8 +23,10 @@ use bulkhead_model::{
 };
 use bulkhead_service::{
     Env,
+    auth::Token,
     client::{Client, full},
     config,
+    tls::Mutual,
 };
 use http::{Method, StatusCode};
 use serde::Serialize;
@@ -59,9 +61,13 @@ pub async fn up(data: &Path, port: Option<u16>, wanted: Wanted) -> Result<Output
     }
     // Tests start fleets with little room, and count their cells.
     let floor_percent = wanted.floor.unwrap_or(if wanted.uncertified { 0 } else { FLOOR_PERCENT });
+    if wanted.mutual_tls {
+        certificates::make(&layout, &env.clock)?;
+    }
     let choice = Choice { uncertified: wanted.uncertified, floor_percent };
     configs::write(&layout, &blueprints, choice, &env.rng)?;
-    let fleet = Fleet { processes: Processes::new(layout.file("run")), layout, env };
+    let mutual = layout.tls().map(|files| Mutual::open(&files, &[], &env.clock)).transpose()?;
+    let fleet = Fleet { processes: Processes::new(layout.file("run")), layout, mutual, env };
     fleet.start_known_cells()?;
     fleet.start(&fleet.layout.control_plane())?;
     fleet.start(&fleet.layout.router())?;
@@ -86,11 +92,14 @@ pub struct Wanted {
     pub blueprints: PathBuf,
     pub uncertified: bool,
     pub floor: Option<u64>,
+    pub mutual_tls: bool,
 }
 
 struct Fleet {
     layout: Layout,
     processes: Processes,
+    /// For calls of the processes, when they speak it.
+    mutual: Option<Mutual>,
     env: Env,
 }
 
@@ -122,7 +131,11 @@ impl Fleet {
     fn connect(&self) -> Result<Connection, CliError> {
         let file = self.layout.file("admin.token");
         let token = config::read_token(&file).map_err(CliError::NoToken)?;
-        Ok(Connection::new(Client::new(Some(&token), None), self.layout.control_plane_api(), &file))
+        Ok(Connection::new(self.client(Some(&token)), self.layout.control_plane_api(), &file))
+    }
+
+    fn client(&self, token: Option<&Token>) -> Client {
+        Client::new(token, self.mutual.as_ref().map(Mutual::client))
     }
 
     async fn ready(&self, spec: &Spec, address: SocketAddr) -> Result<(), CliError> {
@@ -132,7 +145,8 @@ impl Fleet {
     /// Waits until a process answers that it is ready.
     async fn ready_at(&self, name: &str, log: &Path, address: SocketAddr) -> Result<(), CliError> {
         let seconds = DEV_PATIENCE.as_secs();
-        let ready = self.wait(|| is_ready(address)).await;
+        let client = self.client(None);
+        let ready = self.wait(|| is_ready(&client, address)).await;
         let fail = |why| DevError::NotReady { name: name.into(), seconds, why, log: log.into() };
         Ok(ready.map_err(fail)?)
     }
@@ -157,8 +171,7 @@ impl Fleet {
     }
 }
 
-async fn is_ready(address: SocketAddr) -> Result<(), String> {
-    let client = Client::new(None, None);
+async fn is_ready(client: &Client, address: SocketAddr) -> Result<(), String> {
     let request = client.request(Method::GET, address, "/readyz", full("")).map_err(|error| error.to_string())?;
     let answer = client.call(request, ASK_PATIENCE, ANSWER_BYTES_MAX).await.map_err(|error| error.to_string())?;
     if answer.status() == StatusCode::OK {

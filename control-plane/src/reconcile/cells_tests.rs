@@ -62,7 +62,8 @@ pub(super) fn local(dir: &Path, world: &World) -> Local {
         otlp_endpoint: None,
     };
     let rng = world.api.env.rng.clone();
-    let surroundings = Surroundings { control_plane: Vec::new(), machine_token_file: dir.join("machine.token"), rng };
+    let machine_token_file = dir.join("machine.token");
+    let surroundings = Surroundings { control_plane: Vec::new(), machine_token_file, tls: None, rng };
     Local::new(config, surroundings, dir.into(), dir.join("certification.key"))
 }
 

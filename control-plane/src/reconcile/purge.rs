@@ -55,7 +55,8 @@ pub struct Purger {
 
 impl Purger {
     pub fn new(directory: Directory, cells: Cells, env: Env) -> Self {
-        Self { directory, cells, env, client: Client::new(None, None), signers: Mutex::default() }
+        let client = cells.s3_client();
+        Self { directory, cells, env, client, signers: Mutex::default() }
     }
 
     /// Until the process stops.

@@ -15,7 +15,7 @@ use crate::{
     watch::status_of,
 };
 use bulkhead_model::{Az, NodeId, Timestamp, api::cell::Member};
-use bulkhead_service::{Env, auth::Token, client::Client};
+use bulkhead_service::{Env, auth::Token, client::Client, tls::Wire};
 use bytes::Bytes;
 use openraft::async_runtime::watch::WatchReceiver;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -40,6 +40,8 @@ pub struct ReplicaConfig {
     pub checkpoint_log_bytes: u64,
     /// What peers must show, and what this node shows to them. `None` admits everyone.
     pub peer_token: Option<Token>,
+    /// How this node calls its peers. Whoever serves [`Replica::peer_api`] does so over the same.
+    pub wire: Wire,
 }
 
 /// Why a replica could not be opened.
@@ -102,7 +104,7 @@ impl Replica {
     /// # Errors
     /// When the directory cannot be read or holds another node's state.
     pub async fn open(config: ReplicaConfig, machine: Arc<dyn Machine>, env: Env) -> Result<Self, OpenError> {
-        let client = Client::new(config.peer_token.as_ref(), None);
+        let client = Client::new(config.peer_token.as_ref(), config.wire.client());
         let ground = Ground { medium: Medium::Files, client };
         Ok(Self { parts: Arc::new(open::open(config, machine, env, ground).await?) })
     }

@@ -29,6 +29,8 @@ const _: () = assert!(SLOW_GRACE.as_secs() > STALL_PATIENCE.as_secs());
 pub const DRAIN_PATIENCE: Duration = Duration::from_secs(20);
 /// For a TLS handshake.
 pub const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a process looks whether its certificate was renewed.
+pub const RENEWAL_POLL: Duration = Duration::from_secs(30);
 /// After an accept failed for want of descriptors or memory, before the next is tried.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

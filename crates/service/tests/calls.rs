@@ -1,4 +1,4 @@
-//! Calls between our own processes, over plain TCP and over mutual TLS.
+//! Calls between our own processes, over plain TCP.
 
 use axum::{
     Json, Router,
@@ -11,11 +11,9 @@ use bulkhead_service::{
     auth::Token,
     client::{Client, ClientError, Endpoints},
     http::{Options, Running, serve},
-    tls::{self, TlsConfig},
 };
 use http::Method;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use std::{net::SocketAddr, path::Path, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -103,46 +101,4 @@ async fn a_write_goes_to_another_address_only_when_nothing_was_sent() {
     assert_eq!(seen[3], "\"hello\"");
     let none = Endpoints::new(client, &[]);
     assert!(none.json::<(), ()>(Method::GET, "/nothing", None, PATIENCE).await.is_err());
-}
-
-/// Writes a CA and one identity for 127.0.0.1 below `dir`.
-fn identity(dir: &Path, name: &str) -> TlsConfig {
-    let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate().expect("a key")).expect("a CA");
-    let key = KeyPair::generate().expect("a key");
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).expect("parameters");
-    let leaf = leaf.signed_by(&key, &ca).expect("a certificate");
-    let file = |part: &str| dir.join(format!("{name}.{part}.pem"));
-    let config = TlsConfig { certificate: file("crt"), key: file("key"), ca: file("ca") };
-    std::fs::write(&config.certificate, leaf.pem()).expect("writable");
-    std::fs::write(&config.key, key.serialize_pem()).expect("writable");
-    std::fs::write(&config.ca, ca.pem()).expect("writable");
-    config
-}
-
-#[tokio::test]
-async fn only_a_client_with_a_certificate_of_the_ca_is_served() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let (ours, theirs) = (identity(dir.path(), "ours"), identity(dir.path(), "theirs"));
-    let tls = Some(tls::mutual_server(&ours).expect("an identity"));
-    let server = start(Options { tls, ..Options::new("test") }).await;
-
-    let client = Client::new(None, Some(tls::mutual_client(&ours).expect("an identity")));
-    let () = client.json(Method::GET, server.address, "/nothing", NOTHING, PATIENCE).await.expect("one of us");
-
-    let foreign = TlsConfig { ca: ours.ca.clone(), ..theirs };
-    let stranger = Client::new(None, Some(tls::mutual_client(&foreign).expect("an identity")));
-    assert!(stranger.json::<(), ()>(Method::GET, server.address, "/nothing", None, PATIENCE).await.is_err());
-    let plain = Client::new(None, None);
-    assert!(plain.json::<(), ()>(Method::GET, server.address, "/nothing", None, PATIENCE).await.is_err());
-}
-
-#[test]
-fn a_file_without_a_key_is_named() {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let mut config = identity(dir.path(), "ours");
-    config.key = config.certificate.clone();
-    let error = tls::mutual_server(&config).expect_err("no key").to_string();
-    assert!(error.contains("ours.crt.pem") && error.contains("private key"), "{error}");
 }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     faults::{Cluster, Ground, PrivateCluster, binaries},
     load::Mode,
+    tls::TlsOptions,
 };
 use anyhow::Context as _;
 use bulkhead_model::{CellId, api::drill::Fault, certification::Profile};
@@ -36,6 +37,8 @@ pub struct Certify {
     /// The blueprint that they were stamped from
     #[arg(long)]
     blueprint: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsOptions,
     #[arg(long, value_enum, default_value_t)]
     profile: ProfileName,
     /// Where certificate.json, report.html and trace.json go
@@ -110,6 +113,7 @@ impl Certify {
                     nodes: self.nodes.clone(),
                     admin_token_file: admin_token_file.clone(),
                     blueprint: blueprint.clone(),
+                    tls: self.tls.files(),
                 };
                 Subject::elsewhere(&at).await?
             }

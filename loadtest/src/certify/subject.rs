@@ -12,6 +12,7 @@ use crate::{
     limits::{ACCOUNTS_TRIED, CERTIFY_CLEANERS, POLL, RESTART_PATIENCE, VERIFY_PATIENCE},
     load::Account,
     scenario::first_bucket,
+    tls::{Tls, TlsFiles},
 };
 use anyhow::Context as _;
 use bulkhead_model::{
@@ -49,6 +50,8 @@ pub struct Subject {
     pub blueprint: Blueprint,
     pub build: String,
     pub nodes: Vec<Node>,
+    /// How its nodes are called.
+    tls: Option<Tls>,
     /// On this machine: of its processes.
     cluster: Option<Cluster>,
     made: Mutex<Vec<Made>>,
@@ -77,6 +80,8 @@ pub struct Elsewhere {
     /// S3 and admin address of each node.
     pub nodes: Vec<(SocketAddr, SocketAddr)>,
     pub admin_token_file: PathBuf,
+    /// Its nodes speak mutual TLS.
+    pub tls: Option<TlsFiles>,
     pub blueprint: PathBuf,
 }
 
@@ -94,7 +99,7 @@ impl Subject {
         let places =
             rows.iter().map(|row| anyhow::Ok((row.address("s3")?, row.address("admin")?, Some(row.name.clone()))));
         let places = places.collect::<anyhow::Result<Vec<_>>>()?;
-        Self::of(cell, blueprint, places, &token, Some(cluster.clone())).await
+        Self::of(cell, blueprint, places, (&token, first.tls()?), Some(cluster.clone())).await
     }
 
     /// A cell anywhere.
@@ -105,20 +110,21 @@ impl Subject {
         let read =
             |file: &PathBuf| std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()));
         let (token, blueprint) = (read(&at.admin_token_file)?, Blueprint::parse(&read(&at.blueprint)?)?);
+        let tls = at.tls.as_ref().map(Tls::open).transpose()?;
         let places = at.nodes.iter().map(|(s3, admin)| (*s3, *admin, None)).collect();
-        Self::of(&at.cell, blueprint, places, &token, None).await
+        Self::of(&at.cell, blueprint, places, (&token, tls), None).await
     }
 
     async fn of(
         cell: &CellId,
         blueprint: Blueprint,
         places: Vec<(SocketAddr, SocketAddr, Option<String>)>,
-        token: &str,
+        (token, tls): (&str, Option<Tls>),
         cluster: Option<Cluster>,
     ) -> anyhow::Result<Self> {
         let (mut nodes, mut build) = (Vec::new(), None);
         for (s3, admin, name) in places {
-            let admin = Admin::new(admin, token);
+            let admin = Admin::new(admin, token, tls.clone());
             let status = admin.status().await?;
             anyhow::ensure!(status.cell == *cell, "{} is a node of cell {}, not of {cell}", admin.address, status.cell);
             let (hash, declared) = (&status.blueprint_hash, blueprint.hash());
@@ -134,7 +140,7 @@ impl Subject {
         let expected = blueprint.nodes() as usize;
         anyhow::ensure!(nodes.len() == expected, "{} nodes are named, and the blueprint has {expected}", nodes.len());
         let build = build.context("a cell has nodes")?;
-        Ok(Self { cell: cell.clone(), blueprint, build, nodes, cluster, made: Mutex::default() })
+        Ok(Self { cell: cell.clone(), blueprint, build, nodes, tls, cluster, made: Mutex::default() })
     }
 
     /// It runs on this machine.
@@ -170,7 +176,7 @@ impl Subject {
         let secret = PutKey { secret_access_key: credentials.secret_access_key.clone() };
         self.any(async |admin| admin.put_key(id, &key, &secret).await).await.context("giving an account its key")?;
         let addresses: Vec<SocketAddr> = self.nodes.iter().map(|node| node.s3).collect();
-        let target = Arc::new(Target::of_nodes(&addresses, credentials)?);
+        let target = Arc::new(Target::of_nodes(&addresses, credentials)?.over(self.tls.clone()));
         let bucket = format!("certify-{name}-{}", id.value() - AccountId::RESERVED);
         let made = Made { id, key, target, bucket };
         self.made.lock().push(made.clone());

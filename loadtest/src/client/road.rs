@@ -1,7 +1,7 @@
 //! What a session takes from its surroundings: connections and the time. The network's and the machine's, or somebody else's.
 
 use super::{connection::Connection, outcome::Outcome};
-use crate::{clock, limits::CONNECT_TIMEOUT};
+use crate::{clock, limits::CONNECT_TIMEOUT, tls::Tls};
 use futures::future::BoxFuture;
 use std::{
     io,
@@ -39,16 +39,21 @@ pub(super) enum Road {
 }
 
 impl Road {
-    /// Connects, on the network from `source` if one is given, without waiting longer than [`CONNECT_TIMEOUT`].
-    pub async fn open(&self, to: SocketAddr, source: Option<IpAddr>) -> Outcome<Connection> {
+    /// Connects, on the network from `source` and over `tls` if they are given, without waiting longer than [`CONNECT_TIMEOUT`] for
+    /// either.
+    pub async fn open(&self, to: SocketAddr, source: Option<IpAddr>, tls: Option<&Tls>) -> Outcome<Connection> {
         let unsent = |why: &dyn std::fmt::Display| Outcome::Unsent(format!("cannot connect to {to}: {why}"));
         match self {
             Self::Network => match timeout(CONNECT_TIMEOUT, dial(to, source)).await {
                 Err(_) => unsent(&"no answer"),
                 Ok(Err(error)) => unsent(&error),
-                Ok(Ok(stream)) => match stream.set_nodelay(true) {
-                    Ok(()) => Connection::over(stream, to).await,
-                    Err(error) => Outcome::Unsent(format!("cannot set TCP_NODELAY: {error}")),
+                Ok(Ok(stream)) => match (stream.set_nodelay(true), tls) {
+                    (Ok(()), None) => Connection::over(stream, to).await,
+                    (Ok(()), Some(tls)) => match tls.over(stream, to).await {
+                        Ok(stream) => Connection::over(stream, to).await,
+                        Err(error) => unsent(&error),
+                    },
+                    (Err(error), _) => Outcome::Unsent(format!("cannot set TCP_NODELAY: {error}")),
                 },
             },
             Self::Elsewhere(elsewhere) => match timeout(CONNECT_TIMEOUT, elsewhere.connect(to)).await {

@@ -8,7 +8,10 @@ use super::{
     road::{Elsewhere, Road},
     sign::{self, PayloadHash, SigningKey},
 };
-use crate::limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT};
+use crate::{
+    limits::{ERROR_BYTES_MAX, REQUEST_TIMEOUT},
+    tls::Tls,
+};
 use bulkhead_model::headers;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode};
 use serde::Deserialize;
@@ -46,6 +49,8 @@ pub struct Target {
     credentials: Credentials,
     /// The address that connections come from; `None` leaves it to the kernel.
     source: Option<IpAddr>,
+    /// For nodes that speak it with routers.
+    tls: Option<Tls>,
 }
 
 /// Why an endpoint cannot be used.
@@ -67,13 +72,18 @@ impl Target {
         let host = endpoint.strip_prefix("http://").ok_or_else(malformed)?.trim_end_matches('/');
         let authority = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
         let address = authority.to_socket_addrs()?.next().ok_or_else(malformed)?;
-        Ok(Self { address, others: Arc::default(), host: host.to_owned(), credentials, source: None })
+        Ok(Self { address, others: Arc::default(), host: host.to_owned(), credentials, source: None, tls: None })
     }
 
     /// The same account at another address.
     pub fn at(&self, address: SocketAddr) -> Self {
         let (others, host) = (Arc::default(), address.to_string());
-        Self { address, others, host, credentials: self.credentials.clone(), source: self.source }
+        Self { address, others, host, ..self.clone() }
+    }
+
+    /// The same, over TLS if it is given: for nodes that speak it with routers.
+    pub fn over(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The same address for another account.
@@ -92,7 +102,8 @@ impl Target {
     /// When there is none.
     pub fn of_nodes(nodes: &[SocketAddr], credentials: Credentials) -> Result<Self, TargetError> {
         let (address, others) = nodes.split_first().ok_or_else(|| TargetError::Endpoint("no node".into()))?;
-        Ok(Self { address: *address, others: others.into(), host: address.to_string(), credentials, source: None })
+        let (address, host) = (*address, address.to_string());
+        Ok(Self { address, others: others.into(), host, credentials, source: None, tls: None })
     }
 
     /// The `turn`th of its addresses, in a circle.
@@ -227,13 +238,14 @@ impl Session {
 
     /// Goes on to the next address where there is one, when nobody answers: nothing was sent yet.
     async fn connect(&mut self) -> Outcome<Connection> {
-        for _ in 0..self.target.others.len() {
-            match self.road.open(self.target.nth(self.turn), self.target.source).await {
+        let target = &self.target;
+        for _ in 0..target.others.len() {
+            match self.road.open(target.nth(self.turn), target.source, target.tls.as_ref()).await {
                 Outcome::Unsent(_) => self.turn += 1,
                 other => return other,
             }
         }
-        self.road.open(self.target.nth(self.turn), self.target.source).await
+        self.road.open(target.nth(self.turn), target.source, target.tls.as_ref()).await
     }
 
     fn request(&mut self, call: Call<'_>) -> Request<Payload> {

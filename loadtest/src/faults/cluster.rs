@@ -1,6 +1,10 @@
 //! The processes of a local cluster, as the `bulkhead` command line tells them.
 
-use crate::{clock, limits::COMMAND_TIMEOUT};
+use crate::{
+    clock,
+    limits::COMMAND_TIMEOUT,
+    tls::{self, Tls, TlsFiles},
+};
 use anyhow::Context;
 use bulkhead_model::{
     AccountId, Az, CellId, NodeId,
@@ -9,7 +13,7 @@ use bulkhead_model::{
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
-use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::TcpStream, process::Command, time::timeout};
+use tokio::{io::AsyncReadExt, io::AsyncWriteExt, process::Command, time::timeout};
 
 /// Names the point at which a server aborts, and at which passing.
 const FAIL_POINT: &str = "BULKHEAD_FAIL_POINT";
@@ -69,10 +73,41 @@ impl ListedProcess {
     /// # Errors
     /// When that cannot be read.
     pub fn data(&self) -> anyhow::Result<PathBuf> {
-        let file = self.argv.last().with_context(|| format!("{} has no arguments", self.name))?;
-        let config: toml::Table = std::fs::read_to_string(file)?.parse()?;
+        let config = self.config()?;
         let data = config.get("data").and_then(toml::Value::as_str);
         data.map(PathBuf::from).with_context(|| format!("{} has no data directory configured", self.name))
+    }
+
+    /// How its own listeners are called: over mutual TLS where its configuration says so, with its own identity.
+    ///
+    /// # Errors
+    /// When its configuration or what that names cannot be read.
+    pub fn tls(&self) -> anyhow::Result<Option<Tls>> {
+        self.tls_files()?.as_ref().map(Tls::open).transpose()
+    }
+
+    /// The files of its identity, where it speaks mutual TLS.
+    ///
+    /// # Errors
+    /// When its configuration cannot be read.
+    pub fn tls_files(&self) -> anyhow::Result<Option<TlsFiles>> {
+        Ok(self.config()?.remove("tls").map(toml::Value::try_into).transpose()?)
+    }
+
+    /// One of its listeners, as the fleet calls it.
+    ///
+    /// # Errors
+    /// When it has no such listener, or its configuration cannot be read.
+    pub fn listener(&self, name: &str) -> anyhow::Result<Listener> {
+        // Tenants are strangers.
+        let is_public = self.role == Role::Router && name == "s3";
+        let tls = if is_public { None } else { self.tls()? };
+        Ok(Listener { address: self.address(name)?, tls })
+    }
+
+    fn config(&self) -> anyhow::Result<toml::Table> {
+        let file = self.argv.last().with_context(|| format!("{} has no arguments", self.name))?;
+        Ok(std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?.parse()?)
     }
 }
 
@@ -198,7 +233,7 @@ impl Cluster {
     /// As [`Cluster::list`].
     pub async fn leader(&self, cell: &CellId) -> anyhow::Result<Option<ListedProcess>> {
         for row in self.of(Role::Cell, Some(cell)).await?.into_iter().filter(|row| row.alive) {
-            if says_it_leads(row.address("s3")?).await {
+            if says_it_leads(&row.listener("s3")?).await {
                 return Ok(Some(row));
             }
         }
@@ -214,10 +249,12 @@ impl Cluster {
         loop {
             let mut missing = Vec::new();
             for row in self.list().await? {
-                let health = row.addresses.get("admin").or_else(|| row.addresses.get("api"));
+                let health = ["admin", "api"].into_iter().find(|name| row.addresses.contains_key(*name));
                 let ready = match health {
-                    Some(address) => row.alive && http_get(*address, "/readyz").await.is_some_and(|text| is_ok(&text)),
-                    None => row.alive,
+                    Some(name) if row.alive => {
+                        row.listener(name)?.get("/readyz").await.is_some_and(|text| is_ok(&text))
+                    }
+                    Some(_) | None => row.alive,
                 };
                 if !ready {
                     missing.push(row.name);
@@ -265,8 +302,8 @@ impl Cluster {
 }
 
 /// Asks a node without signing anything: whatever it answers, it says whether it leads.
-async fn says_it_leads(address: SocketAddr) -> bool {
-    let Some(answer) = http_get(address, "/").await else { return false };
+async fn says_it_leads(node: &Listener) -> bool {
+    let Some(answer) = node.get("/").await else { return false };
     answer.lines().take_while(|line| !line.is_empty()).any(|line| {
         line.split_once(':').is_some_and(|(name, value)| {
             name.eq_ignore_ascii_case(headers::NODE) && value.split_ascii_whitespace().any(|word| word == "leader")
@@ -278,15 +315,24 @@ fn is_ok(answer: &str) -> bool {
     answer.split_ascii_whitespace().nth(1) == Some("200")
 }
 
-/// One plain GET on a connection of its own; the whole answer, head included. `None` when it did not come within 2 s.
-pub async fn http_get(address: SocketAddr, path: &str) -> Option<String> {
-    let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.take(crate::limits::ANSWER_BYTES_MAX as u64).read_to_end(&mut answer).await?;
-        std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
-    };
-    timeout(Duration::from_secs(2), exchange).await.ok()?.ok()
+/// Where a process is called, and how.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    pub address: SocketAddr,
+    pub tls: Option<Tls>,
+}
+
+impl Listener {
+    /// One GET on a connection of its own; the whole answer, head included. `None` when it did not come within 2 s.
+    pub async fn get(&self, path: &str) -> Option<String> {
+        let exchange = async {
+            let mut stream = tls::connect(self.address, self.tls.as_ref()).await?;
+            let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = Vec::new();
+            stream.take(crate::limits::ANSWER_BYTES_MAX as u64).read_to_end(&mut answer).await?;
+            std::io::Result::Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        timeout(Duration::from_secs(2), exchange).await.ok()?.ok()
+    }
 }

@@ -10,7 +10,7 @@ mod network;
 mod power;
 mod private;
 
-pub use cluster::{Cluster, ListedProcess, Role, ShownCell, http_get};
+pub use cluster::{Cluster, ListedProcess, Listener, Role, ShownCell};
 pub use disks::{Disks, works_here as disks_work_here};
 pub use flips::{Flipped, flip};
 pub use kill::{KillError, Victim};

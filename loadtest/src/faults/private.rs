@@ -45,6 +45,8 @@ pub struct Ground {
     pub disk_bytes: Option<u64>,
     /// The next cell is stamped when so many hundredths of a cell are left.
     pub floor_percent: u64,
+    /// Processes speak mutual TLS with each other.
+    pub mutual_tls: bool,
 }
 
 /// What a cell takes at most.
@@ -136,6 +138,7 @@ impl PrivateCluster {
             .arg(private.data())
             .arg("--blueprints")
             .arg(blueprints)
+            .args(ground.mutual_tls.then_some("--mutual-tls"))
             .args(ground.network.map(hosts).into_iter().flatten())
             .stdin(Stdio::null())
             .kill_on_drop(true)

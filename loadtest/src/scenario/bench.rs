@@ -134,7 +134,7 @@ pub(super) async fn serving_node(
     processes: &[ListedProcess],
 ) -> Option<Arc<Target>> {
     for row in processes.iter().filter(|row| row.role == Role::Cell && row.alive) {
-        let node = Arc::new(target.at(row.address("s3").ok()?));
+        let node = Arc::new(target.at(row.address("s3").ok()?).over(row.tls().ok()?));
         let mut session = Session::new(node.clone(), PayloadHash::Unsigned);
         let query = crate::client::ListQuery { bucket, ..Default::default() };
         if let Outcome::Ok(_) = session.list_page(&query, None).await {

@@ -127,7 +127,7 @@ async fn extents(stage: &mut Stage, options: &Corrupt, held: &Objects, when: Whe
     let mut noticed = Noticed::default();
     let through_router = held.read(stage.place()).await.context("one node down, another damaged")?;
     // The victim reads its own copies first, and so finds what is wrong with them.
-    let own = Arc::new(stage.target.at(victim.address("s3")?));
+    let own = Arc::new(stage.target.at(victim.address("s3")?).over(victim.tls()?));
     let through_victim =
         held.read(Place { target: &own, bucket: &stage.bucket }).await.context("at the damaged node")?;
     noticed.look(&stage.cluster.show(&stage.cell).await?.storage, number);
@@ -219,7 +219,7 @@ impl std::fmt::Display for Watched {
 
 /// Asks a node for every object, again and again, whatever state it is in.
 async fn watch(stage: &Stage, node: &ListedProcess, held: &Objects) -> anyhow::Result<Watched> {
-    let own = Arc::new(stage.target.at(node.address("s3")?));
+    let own = Arc::new(stage.target.at(node.address("s3")?).over(node.tls()?));
     let mut watched = Watched::default();
     let end = clock::now() + DAMAGED_WATCH;
     let mut session = Session::new(own, PayloadHash::Unsigned);

@@ -3,7 +3,7 @@
 use crate::{
     client::{Condition, ListQuery, Listed, PayloadHash, Put, Session, Target},
     clock,
-    faults::{Cluster, Role, http_get},
+    faults::{Cluster, Role},
     settings::Service,
     workload::Content,
 };
@@ -125,7 +125,7 @@ async fn touched(cluster: &Cluster) -> anyhow::Result<Option<u64>> {
     let Ok(nodes) = cluster.of(Role::Cell, None).await else { return Ok(None) };
     let mut sum = 0;
     for row in nodes.iter().filter(|row| row.alive) {
-        let Some(text) = http_get(row.address("admin")?, "/metrics").await else { return Ok(None) };
+        let Some(text) = row.listener("admin")?.get("/metrics").await else { return Ok(None) };
         sum += counter(&text, TOUCHED);
     }
     Ok(Some(sum))

@@ -5,7 +5,7 @@ use super::pulse::{Figures, Pulse};
 use crate::{
     client::Target,
     clock,
-    faults::{Cluster, ListedProcess, Role, Victim, http_get},
+    faults::{Cluster, ListedProcess, Listener, Role, Victim},
     limits::{ACCOUNTS_TRIED, RESTART_PATIENCE, VERIFY_PATIENCE},
     settings::{Service, Site},
 };
@@ -13,7 +13,7 @@ use anyhow::Context;
 use bulkhead_model::CellId;
 use clap::Args;
 use futures::future::join_all;
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -176,14 +176,14 @@ async fn watch(well: &Tenants, ill: &Tenants, name: &str, time: Duration) -> Fig
 
 /// The S3 requests that the nodes of a cell have served, as far as each has said.
 struct Served {
-    admins: Vec<SocketAddr>,
+    admins: Vec<Listener>,
     /// By each node's last word.
     known: Vec<f64>,
 }
 
 impl Served {
     async fn of(nodes: &[ListedProcess]) -> anyhow::Result<Self> {
-        let admins = nodes.iter().map(|row| row.address("admin")).collect::<anyhow::Result<Vec<SocketAddr>>>()?;
+        let admins = nodes.iter().map(|row| row.listener("admin")).collect::<anyhow::Result<Vec<Listener>>>()?;
         let mut served = Self { known: vec![0.0; admins.len()], admins };
         served.more().await;
         Ok(served)
@@ -191,7 +191,7 @@ impl Served {
 
     /// Requests since each node was last heard.
     async fn more(&mut self) -> f64 {
-        let now = join_all(self.admins.iter().map(|admin| served(*admin))).await;
+        let now = join_all(self.admins.iter().map(served)).await;
         let mut more = 0.0;
         for (known, now) in self.known.iter_mut().zip(now) {
             // Who is not heard is counted when it is again.
@@ -220,8 +220,8 @@ impl Served {
 }
 
 /// What one node says, if it does.
-async fn served(admin: SocketAddr) -> Option<f64> {
-    let text = timeout(SLICE / 2, http_get(admin, "/metrics")).await.ok()??;
+async fn served(admin: &Listener) -> Option<f64> {
+    let text = timeout(SLICE / 2, admin.get("/metrics")).await.ok()??;
     let counts = text.lines().filter(|line| line.starts_with("s3_requests_total"));
     Some(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
 }

@@ -366,6 +366,7 @@ impl Boot {
             cache_bytes: sizes.index_cache_bytes,
             checkpoint_log_bytes: self.checkpoint_log_bytes,
             peer_token: Some(token()),
+            wire: Default::default(),
         };
         let machine = Arc::new(Index::new(blueprint.capacity.clone()));
         let replica = Replica::open_simulated(config, machine, env.clone(), &self.index_disk, self.client.clone());

@@ -84,6 +84,11 @@ impl Local {
         let home = self.config.dir.join(id.as_str());
         let option = |name: &str, value: String| [format!("--{name}"), value];
         let nodes = cell.nodes.iter().flat_map(|node| option("node", format!("{},{}", node.s3, node.admin)));
+        let tls = self.surroundings.tls.iter().flat_map(|tls| {
+            [("tls-ca", &tls.ca), ("tls-cert", &tls.certificate), ("tls-key", &tls.key)]
+                .into_iter()
+                .flat_map(|(name, file)| option(name, text(file)))
+        });
         let argv = [text(&self.config.binaries.join("bulkhead-loadtest")), "certify".into()]
             .into_iter()
             .chain(option("cell", id.to_string()))
@@ -92,7 +97,8 @@ impl Local {
             .chain(option("blueprint", text(&files::blueprint_file(&self.config.dir, id))))
             .chain(option("profile", profile.to_string()))
             .chain(option("signing-key", text(&self.certification_key)))
-            .chain(option("out", text(&dir)));
+            .chain(option("out", text(&dir)))
+            .chain(tls);
         let spec = Spec {
             name: NAME.into(),
             role: Role::Certification,

@@ -5,7 +5,7 @@
 use super::{LocalConfig, ProvisionError};
 use crate::domain::keys;
 use bulkhead_model::{Blueprint, CellId, NodeId, api::control_plane::CellNode};
-use bulkhead_service::env::Rng;
+use bulkhead_service::{env::Rng, tls::TlsConfig};
 use serde::Serialize;
 use std::{
     fs,
@@ -22,6 +22,8 @@ pub struct Surroundings {
     pub control_plane: Vec<SocketAddr>,
     /// Holds the token cells show there.
     pub machine_token_file: PathBuf,
+    /// Nodes on this machine have the identity of whoever starts them.
+    pub tls: Option<TlsConfig>,
     pub rng: Rng,
 }
 
@@ -44,6 +46,8 @@ struct NodeConfig<'a> {
     region: &'a str,
     domains: &'a [String],
     telemetry: Telemetry<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<&'a TlsConfig>,
 }
 
 #[derive(Serialize)]
@@ -103,6 +107,7 @@ pub(super) fn write_cell(
             region: &config.region,
             domains: &config.domains,
             telemetry: Telemetry { otlp_endpoint: config.otlp_endpoint.as_deref(), log: LOG },
+            tls: surroundings.tls.as_ref(),
         });
         replace(&dir.join("config.toml"), &text)?;
     }
@@ -171,6 +176,11 @@ mod tests {
         let surroundings = Surroundings {
             control_plane: vec!["127.0.0.1:9002".parse().expect("an address")],
             machine_token_file: dir.path().join("machine.token"),
+            tls: Some(TlsConfig {
+                certificate: "/t/fleet.crt".into(),
+                key: "/t/fleet.key".into(),
+                ca: "/t/ca.crt".into(),
+            }),
             rng: Rng::from_seed(1),
         };
         let blueprint = Blueprint::parse(include_str!("../../../../blueprints/dev.toml")).expect("valid");
@@ -187,9 +197,14 @@ mod tests {
         let copy = fs::read_to_string(blueprint_file(&config.dir, &cell)).expect("written");
         assert_eq!(Blueprint::parse(&copy).expect("valid").hash(), blueprint.hash());
         let text = fs::read_to_string(config.dir.join("c1/2/config.toml")).expect("written");
-        for line in
-            ["cell = \"c1\"", "node = 2", "az = \"az-b\"", "s3 = \"127.0.0.1:9103\"", "domains = [\"localhost\"]"]
-        {
+        for line in [
+            "cell = \"c1\"",
+            "node = 2",
+            "az = \"az-b\"",
+            "s3 = \"127.0.0.1:9103\"",
+            "domains = [\"localhost\"]",
+            "[tls]\ncertificate = \"/t/fleet.crt\"",
+        ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
     }

@@ -243,6 +243,7 @@ fn config(member: &Member, dir: &TempDir, checkpoint_log_bytes: u64) -> ReplicaC
         cache_bytes: 8 << 20,
         checkpoint_log_bytes,
         peer_token: Some(Token::new(TOKEN).expect("long enough")),
+        wire: Default::default(),
     }
 }
 

@@ -52,8 +52,14 @@ pub(super) async fn run<S, B>(
     };
     match timeout(limits::HANDSHAKE_PATIENCE, TlsAcceptor::from(Arc::clone(tls)).accept(stream)).await {
         Ok(Ok(stream)) => serve(stream, peer, handler, options, clock, stop).await,
-        Ok(Err(error)) => tracing::debug!(peer = %peer.0, %error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!(peer = %peer.0, "a TLS handshake took too long"),
+        Ok(Err(error)) => {
+            metrics::counter!("tls_handshakes_failed", "server" => options.name).increment(1);
+            tracing::debug!(server = options.name, peer = %peer.0, %error, "a TLS handshake failed");
+        }
+        Err(_) => {
+            metrics::counter!("tls_handshakes_failed", "server" => options.name).increment(1);
+            tracing::debug!(server = options.name, peer = %peer.0, "a TLS handshake took too long");
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod sources;
 
 pub use body::{BodyError, RequestBody};
 
-use crate::{Env, limits};
+use crate::{Env, limits, tls::Wire};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
@@ -65,6 +65,12 @@ impl Options {
             drain_patience: limits::DRAIN_PATIENCE,
             tls: None,
         }
+    }
+
+    /// For our own processes only, when they speak mutual TLS.
+    #[must_use]
+    pub fn over(self, wire: &Wire) -> Self {
+        Self { tls: wire.server(), ..self }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use bulkhead_loadtest::{
     client::Target,
-    faults::{Cluster, PrivateCluster, binaries},
+    faults::{Cluster, Ground, PrivateCluster, binaries},
     settings::Site,
 };
 use std::{path::Path, sync::Arc};
@@ -16,8 +16,8 @@ pub struct Fleet {
 
 impl Fleet {
     /// Starts a cluster.
-    pub async fn start() -> anyhow::Result<Self> {
-        let private = PrivateCluster::up(&binaries()?).await?;
+    pub async fn start(ground: Ground) -> anyhow::Result<Self> {
+        let private = PrivateCluster::up_on(&binaries()?, ground).await?;
         Ok(Self { site: Site::of(private)?, scratch: tempfile::tempdir()? })
     }
 

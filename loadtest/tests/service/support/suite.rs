@@ -4,7 +4,7 @@
 //! nothing here.
 
 use super::fleet::Fleet;
-use bulkhead_loadtest::clock;
+use bulkhead_loadtest::{clock, faults::Ground};
 use futures::future::LocalBoxFuture;
 use std::{process::ExitCode, time::Instant};
 
@@ -22,6 +22,8 @@ pub type Case = (&'static str, for<'a> fn(&'a Fleet) -> LocalBoxFuture<'a, anyho
 pub struct Group {
     pub name: &'static str,
     pub cases: &'static [Case],
+    /// What the cluster stands on.
+    pub ground: Ground,
 }
 
 /// Runs the cases that the arguments name, all when they name none.
@@ -38,7 +40,7 @@ pub fn main(groups: &[Group]) -> ExitCode {
     for group in groups {
         let chosen: Vec<&Case> = group.cases.iter().filter(|(name, _)| wanted(name)).collect();
         if !chosen.is_empty() {
-            failed.extend(runtime.block_on(run(group.name, &chosen)));
+            failed.extend(runtime.block_on(run(group, &chosen)));
         }
     }
     // Once more at the end, below the logs.
@@ -47,9 +49,9 @@ pub fn main(groups: &[Group]) -> ExitCode {
 }
 
 /// Answers which cases failed, and why.
-async fn run(group: &str, cases: &[&Case]) -> Vec<String> {
-    let begun = clock::now();
-    let fleet = match Fleet::start().await {
+async fn run(group: &Group, cases: &[&Case]) -> Vec<String> {
+    let (Group { name: group, ground, .. }, begun) = (group, clock::now());
+    let fleet = match Fleet::start(*ground).await {
         Ok(fleet) => fleet,
         Err(error) => {
             let why = format!("{group}: the cluster did not start: {error:#}");
