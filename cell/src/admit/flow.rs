@@ -22,7 +22,8 @@ impl Flow {
     /// Work ended. After a time in which none did, the queue is that time's: it begins anew, and has as long again to go. Not so when there
     /// was such a time a moment ago.
     pub fn ended(&mut self, now: Instant) {
-        let gap = self.last.map_or(Duration::ZERO, |last| now.saturating_duration_since(last));
+        let before = self.last.or(self.since);
+        let gap = before.map_or(Duration::ZERO, |before| now.saturating_duration_since(before));
         let is_excused = gap > QUEUE_GAP_MAX && self.gap.is_none_or(|before| now >= before + QUEUE_GAP_EVERY);
         if let (Some(since), true) = (&mut self.since, is_excused) {
             *since = now + gap.min(QUEUE_AFTER_GAP_MAX);

@@ -1,13 +1,16 @@
 //! `load`: a workload in an open loop, on accounts of its own.
 
 use crate::{
+    client::Target,
     clock,
+    limits::ACCOUNTS_TRIED,
     load::{Account, Engine, Mode, Phase, View, Workload},
     settings::{Service, Site},
 };
 use anyhow::Context;
+use bulkhead_model::CellId;
 use clap::Args;
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 #[derive(Debug, Args)]
 pub struct Load {
@@ -47,7 +50,7 @@ pub async fn run(load: &Load) -> anyhow::Result<()> {
     anyhow::ensure!(load.scale > 0.0 && load.scale.is_finite(), "--scale is above zero, not {}", load.scale);
     let workload = read(&load.workload)?;
     let site = load.service.open().await?;
-    let accounts = accounts(&site, &workload, load.one_account).await?;
+    let accounts = accounts(&site, &workload, if load.one_account { Whose::Given } else { Whose::New }).await?;
     eprintln!("filling {} accounts", accounts.len());
     let engine = Engine::prepare(workload, accounts, load.seed).await?;
     let phase = |name: &str, seconds| Phase::new(name, Duration::from_secs(seconds), load.scale);
@@ -77,21 +80,47 @@ pub fn read(workload: &str) -> anyhow::Result<Workload> {
     Ok(Workload::known(workload)?)
 }
 
+/// Whose accounts a workload runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// All of them are the one that was given.
+    Given,
+    /// New ones, wherever they are placed.
+    New,
+    /// New ones, all in the cell of the first.
+    OfOneCell,
+}
+
 /// Accounts for all groups, each with a bucket of its own.
 ///
 /// # Errors
 /// When an account or a bucket cannot be made.
-pub async fn accounts(site: &Site, workload: &Workload, one: bool) -> anyhow::Result<Vec<Account>> {
+pub async fn accounts(site: &Site, workload: &Workload, whose: Whose) -> anyhow::Result<Vec<Account>> {
     let stamp = clock::stamp();
     let mut accounts = Vec::new();
+    let mut cell = None;
     for group in &workload.groups {
         for number in 0..group.accounts {
-            let target =
-                if one { site.target.clone() } else { site.new_account(&format!("load-{}", group.name)).await?.0 };
+            let target = match whose {
+                Whose::Given => site.target.clone(),
+                Whose::New => site.new_account(&format!("load-{}", group.name)).await?.0,
+                Whose::OfOneCell => account_in(site, &mut cell, &format!("load-{}", group.name)).await?,
+            };
             let bucket = format!("load-{stamp}-{}-{number}", group.name);
             super::first_bucket(&target, &bucket).await?;
             accounts.push(Account { target, bucket });
         }
     }
     Ok(accounts)
+}
+
+/// A new account in `cell`, which the first of them decides on.
+async fn account_in(site: &Site, cell: &mut Option<CellId>, name: &str) -> anyhow::Result<Arc<Target>> {
+    for _ in 0..ACCOUNTS_TRIED {
+        let (target, placed) = site.new_account(name).await?;
+        if *cell.get_or_insert_with(|| placed.clone()) == placed {
+            return Ok(target);
+        }
+    }
+    anyhow::bail!("none of {ACCOUNTS_TRIED} accounts was placed in cell {cell:?}")
 }

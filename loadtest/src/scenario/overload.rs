@@ -1,4 +1,4 @@
-//! `overload`: more is offered than the service can do, by all accounts alike. What of it is done, how fast, and how soon all is well again?
+//! `overload`: more is offered than a cell can do, by all of its accounts alike. What of it is done, how fast, and how soon all is well again?
 //!
 //! The most that can be done within the promise is looked for first, by offering more and more. Then 80% of it, 150%, 300%, and 80% again, in an open loop: a
 //! latency counts from when a request was due, and a request counts as done in the second in which its answer came. There are connections
@@ -79,7 +79,7 @@ pub async fn run(overload: &Overload) -> anyhow::Result<()> {
     machine::raise_open_files(workload.groups.iter().map(count).sum::<usize>() + FILES)?;
     let base: f64 = workload.groups.iter().map(|group| group.rate * f64::from(group.accounts)).sum();
     let site = overload.service.open().await?;
-    let accounts = load::accounts(&site, &workload, false).await?;
+    let accounts = load::accounts(&site, &workload, load::Whose::OfOneCell).await?;
     eprintln!("filling {} accounts", accounts.len());
     let engine = Engine::prepare(workload, accounts, 1).await?.from_sources(overload.per_source);
     if overload.own_cores > 0 {
