@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     admit::{
-        Admission, Ask, Begun, Pass,
+        Admission, Ask, Pass,
         cost::{Class, Cost, Declared},
     },
     limits::DOCUMENT_BYTES_MAX,
@@ -43,8 +43,8 @@ impl Access {
         declared: &Declared,
     ) -> S3Result<Arc<Pass>> {
         let (class, cost) = (Class::of(op), Cost::of(op, declared));
-        let begun = if request.unsettled { Begun::Yes } else { Begun::No };
-        let ask = Ask { account, weight: request.body.weight(), class, cost, begun, deadline: request.deadline };
+        let RequestCx { begun, deadline, .. } = *request;
+        let ask = Ask { account, weight: request.body.weight(), class, cost, begun, deadline };
         let pass = Pass::enter(&self.admission, ask).await.map_err(|why| respond(OpError::from(why)))?;
         let _ = request.pass.set(Arc::clone(&pass));
         Ok(pass)

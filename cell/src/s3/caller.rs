@@ -2,7 +2,7 @@
 
 use super::{body::Slot, calls::S3Op};
 use crate::{
-    admit::Pass,
+    admit::{Begun, Pass},
     limits::{REQUEST_PATIENCE, REQUEST_PATIENCE_MAX},
     ops::Caller,
     poison::Ticket,
@@ -28,8 +28,8 @@ pub struct RequestCx {
     pub deadline: Instant,
     /// What the router believed; absent without a router.
     pub routed: Option<(AccountId, Epoch)>,
-    /// An earlier try of this write may have been executed, says the router.
-    pub unsettled: bool,
+    /// Whether an earlier try of this write may have been executed, as the router says.
+    pub begun: Begun,
     /// The router knows the access key as that of an account, perhaps in another cell.
     pub signer_hint: Option<AccountId>,
     /// With the account's permit, once it has one.
@@ -60,7 +60,7 @@ impl RequestCx {
             started,
             deadline: deadline(&env.clock, headers),
             routed: read(headers, headers::ACCOUNT).zip(read(headers, headers::EPOCH)),
-            unsettled: headers.contains_key(headers::UNSETTLED),
+            begun: if headers.contains_key(headers::UNSETTLED) { Begun::Yes } else { Begun::No },
             signer_hint: read(headers, headers::SIGNER),
             body,
             ticket: OnceLock::new(),
@@ -122,12 +122,14 @@ mod tests {
             (headers::ACCOUNT, "123456789012"),
             (headers::EPOCH, "7"),
             (headers::DEADLINE, "250"),
+            (headers::UNSETTLED, "1"),
         ]);
+        assert_eq!(routed.begun, Begun::Yes);
         assert_eq!(routed.id, RequestId(0xAB));
         assert_eq!(routed.routed.map(|(account, epoch)| (account.value(), epoch)), Some((123_456_789_012, Epoch(7))));
         assert!(routed.deadline - routed.started <= Duration::from_millis(251));
         let direct = context(&[]);
-        assert_eq!(direct.routed, None);
+        assert_eq!((direct.routed, direct.begun), (None, Begun::No));
         assert_ne!(direct.id, RequestId(0));
     }
 

@@ -6,7 +6,7 @@ use super::{
     calls::{Action, S3Op},
 };
 use crate::{
-    admit::Admission,
+    admit::{Admission, Begun},
     limit::{Dimension, Limiter, Over, Refused},
     limits::PART_BYTES_MAX,
     poison::{self, Poison, Scope, Shape},
@@ -43,10 +43,9 @@ impl Gates {
     ) -> S3Result<()> {
         let class = class(op);
         let body = body_length(headers);
-        let entered = if request.unsettled {
-            self.limiter.readmit(account, class, body)
-        } else {
-            self.limiter.enter(account, class, body)
+        let entered = match request.begun {
+            Begun::Yes => self.limiter.readmit(account, class, body),
+            Begun::No => self.limiter.enter(account, class, body),
         };
         let permit = entered.map_err(|refused| {
             let why = match refused {
