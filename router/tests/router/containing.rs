@@ -10,7 +10,7 @@ use bulkhead_service::{
     client::{Client, full},
     env::Clock,
 };
-use futures::{StreamExt as _, future::join_all, stream};
+use futures::{StreamExt as _, future::join_all, poll, stream};
 use http::{Method, StatusCode, header};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tempfile::TempDir;
@@ -191,20 +191,35 @@ async fn a_refusal_beside_a_silent_node_does_not_say_that_nothing_was_done() {
 async fn a_refusal_beside_a_node_that_is_at_work_is_not_the_last_word() {
     let fleet = Fleet::start(2).await;
     let permits = Arc::new(Semaphore::new(0));
-    fleet.nodes[0].otherwise(Act::Wait(Arc::clone(&permits)));
-    fleet.nodes[1].otherwise(Act::RefuseAndLetGo(StatusCode::SERVICE_UNAVAILABLE, Arc::clone(&permits)));
+    fleet.nodes.iter().for_each(|node| node.otherwise(Act::Refuse(StatusCode::SERVICE_UNAVAILABLE)));
+    fleet.nodes[0].next(Act::Wait(Arc::clone(&permits)));
+    let mut waiting = None;
     let met = async {
-        loop {
-            permits.forget_permits(usize::MAX);
-            let status = fleet.send(Method::PUT, "/bucket/k", "hello").await.status();
-            if !fleet.nodes[0].seen().is_empty() {
-                return status;
+        while waiting.is_none() {
+            let refused = fleet.nodes[1].seen().len();
+            let mut put = Box::pin(fleet.send(Method::PUT, "/bucket/k", "hello"));
+            let both_asked = async {
+                while fleet.nodes[0].seen().is_empty() || fleet.nodes[1].seen().len() == refused {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::select! {
+                answer = put.as_mut() => assert!(fleet.nodes[0].seen().is_empty(), "{}", answer.status()),
+                () = both_asked => waiting = Some(put),
             }
         }
     };
-    let status = timeout(PATIENCE, met).await.expect("the node that takes its time is asked soon");
-    assert_eq!(status, StatusCode::OK, "it has done what the other refused");
-    assert_eq!(fleet.nodes[0].seen().len(), 1, "and was asked once");
+    timeout(PATIENCE, met).await.expect("the node that takes its time is asked soon");
+    let mut put = waiting.expect("just seen");
+    // Many answers later the refusal has come to the router too.
+    for _ in 0..20 {
+        fleet.send(Method::DELETE, "/bucket/other", "").await;
+    }
+    assert!(poll!(put.as_mut()).is_pending(), "the refusal was passed on, though the other node is at it");
+    permits.add_permits(1);
+    assert_eq!(put.await.status(), StatusCode::OK, "it has done what the other refused");
+    let writes = fleet.nodes[0].seen().iter().filter(|seen| seen.method == Method::PUT).count();
+    assert_eq!(writes, 1, "and was asked once");
 }
 
 #[tokio::test]

@@ -25,8 +25,6 @@ pub enum Act {
     Store,
     /// Answers without reading the body.
     Refuse(StatusCode),
-    /// The same, and lets one that waits go on.
-    RefuseAndLetGo(StatusCode, Arc<Semaphore>),
     /// Says that the request was not executed, without reading the body.
     NotExecuted,
     /// Reads the body and says that it does not know whether the request was executed.
@@ -138,10 +136,6 @@ async fn handle(state: Arc<Mutex<State>>, request: Request<RequestBody>) -> Resu
         Act::Wait(permits) => {
             permits.acquire().await.map_err(Error::other)?.forget();
             Ok(stored(body.collect().await.map_err(Error::other)?.to_bytes()))
-        }
-        Act::RefuseAndLetGo(status, permits) => {
-            permits.add_permits(1);
-            Ok(answer(status, Bytes::from_static(b"refused by the cell")))
         }
         Act::Refuse(status) => Ok(answer(status, Bytes::from_static(b"refused by the cell"))),
         Act::NotExecuted => {
