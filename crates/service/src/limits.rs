@@ -12,6 +12,8 @@ pub const HEADERS_MAX: usize = 100;
 /// make a server hold.
 pub const CONNECTION_BUFFER_BYTES: usize = 64 << 10;
 const _: () = assert!(HEAD_BYTES_MAX * 2 <= CONNECTION_BUFFER_BYTES);
+/// Bytes of an answer that the kernel takes beyond what it could send. What is on its way to the client does not count. Linux only.
+pub const UNSENT_BYTES_MAX: u32 = 256 << 10;
 
 /// From the first byte of a request's head to its last.
 pub const HEAD_PATIENCE: Duration = Duration::from_secs(10);

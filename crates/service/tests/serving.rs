@@ -12,7 +12,13 @@ use bulkhead_service::{
     http::{Options, Peer, Running, serve},
 };
 use http_body_util::BodyExt as _;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -173,15 +179,17 @@ async fn a_body_that_stops_is_an_error_for_the_handler() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+async fn a_client_that_does_not_read_its_answer_is_cut_off_and_little_was_made_for_it() {
     let options = Options { stall_patience: Duration::from_millis(100), ..options() };
     let gone = Arc::new(Notify::new());
-    let end = Arc::clone(&gone);
+    let made = Arc::new(AtomicUsize::new(0));
+    let (end, count) = (Arc::clone(&gone), Arc::clone(&made));
     let endless = get(move || {
-        let guard = NotifyOnDrop(Arc::clone(&end));
+        let (guard, count) = (NotifyOnDrop(Arc::clone(&end)), Arc::clone(&count));
         async move {
             Body::from_stream(futures::stream::repeat_with(move || {
                 let _alive = &guard;
+                count.fetch_add(64 << 10, Ordering::Relaxed);
                 Ok::<_, std::io::Error>(vec![0; 64 << 10])
             }))
         }
@@ -190,6 +198,9 @@ async fn a_client_that_does_not_read_its_answer_is_cut_off() {
     let mut stream = connect(&server).await;
     stream.write_all(b"GET /endless HTTP/1.1\r\nHost: h\r\n\r\n").await.expect("connected");
     timeout(PATIENCE, gone.notified()).await.expect("the answer is dropped");
+    // What its window takes, what is kept for it, and what a connection buffers.
+    let made = made.load(Ordering::Relaxed);
+    assert!(made <= 1 << 20, "{made} bytes were made");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use hyper::{body::Incoming, server::conn::http1, service::Service};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
     future::poll_fn,
+    io,
     marker::PhantomData,
     pin::{Pin, pin},
     sync::{
@@ -47,6 +48,10 @@ pub(super) async fn run<S, B>(
         tracing::debug!(%error, "a connection ended before it was served");
         return;
     }
+    if let Err(error) = keep_little_unsent(&stream) {
+        // Served all the same: the system then keeps what it always keeps.
+        tracing::debug!(server = options.name, %error, "the system does not bound what it keeps unsent");
+    }
     let Some(tls) = &options.tls else {
         return serve(stream, peer, handler, options, clock, stop).await;
     };
@@ -61,6 +66,17 @@ pub(super) async fn run<S, B>(
             tracing::debug!(server = options.name, peer = %peer.0, "a TLS handshake took too long");
         }
     }
+}
+
+/// What the kernel takes and cannot send yet was read, checked and copied for a client that may never read it.
+#[cfg(target_os = "linux")]
+fn keep_little_unsent(stream: &TcpStream) -> io::Result<()> {
+    socket2::SockRef::from(stream).set_tcp_notsent_lowat(limits::UNSENT_BYTES_MAX)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn keep_little_unsent(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// As [`run`], on bytes that need nothing before HTTP is spoken.
