@@ -9,6 +9,7 @@ pub mod certify;
 pub mod client;
 pub mod clock;
 pub mod compare;
+pub mod cpu_share;
 pub mod driver;
 #[cfg(test)]
 mod fake;

@@ -3,10 +3,11 @@
 //! The most that can be done within the promise is looked for first, by offering more and more. Then 80% of it, 150%, 300%, and 80% again, in an open loop: a
 //! latency counts from when a request was due, and a request counts as done in the second in which its answer came. There are connections
 //! enough, from several addresses, that hardly a request waits for one: where some do, the run is no measure and fails. On one machine the
-//! load test would take from the cell what it needs itself to offer so much, so it can be given cores of its own.
+//! load test would take from the cell what it needs itself to offer so much, so it can be given cores of its own, and the nodes less of theirs.
 
 use super::{load, peaks::Peaks};
 use crate::{
+    cpu_share::CpuShare,
     faults::{ListedProcess, Role},
     limits::{OVERLOAD_P99_MS, OVERLOAD_WAITED_MAX},
     load::{Engine, Phase, PhaseResult, Report, View},
@@ -32,6 +33,10 @@ pub struct Overload {
     /// Cores that the load test has for itself, and the router with it; the nodes of the cells have the others. 0: all share all
     #[arg(long, default_value_t = 0)]
     own_cores: usize,
+    /// Of one core, what the nodes of all cells may use together, in percent: a cell that can do little leaves the load test enough of the
+    /// machine to offer three times as much. Needs root. 0: all that there is
+    #[arg(long, default_value_t = 0)]
+    nodes_cpu: u32,
     /// Seconds at each load
     #[arg(long, default_value_t = 20)]
     seconds: u64,
@@ -85,6 +90,7 @@ pub async fn run(overload: &Overload) -> anyhow::Result<()> {
     if overload.own_cores > 0 {
         part(&site, overload.own_cores).await?;
     }
+    let _share = share(&site, overload.nodes_cpu).await?;
     let most = find(&engine, base, overload).await?;
     println!("the most that was done: {most:.0} requests/s");
     let peaks = Peaks::watch(&site.cluster).await?;
@@ -126,6 +132,13 @@ async fn part(site: &Site, own: usize) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Gives the nodes so much of a core, unless it is 0.
+async fn share(site: &Site, percent: u32) -> anyhow::Result<Option<CpuShare>> {
+    let nodes = site.cluster.list().await?.into_iter().filter(|row| row.alive && row.role == Role::Cell);
+    let pids: Vec<u32> = nodes.filter_map(|row| row.pid).collect();
+    (percent > 0).then(|| CpuShare::of(&pids, percent)).transpose()
 }
 
 /// CPU time used so far, by who used it.
